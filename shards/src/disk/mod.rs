@@ -1,1 +1,19 @@
-//! (see ARCHITECTURE.md)
+//! The seam to the disk: everything the log does to files goes through here.
+//!
+//! `file` opens, reads and writes one file with direct I/O through the shard's ring; `fs` holds
+//! the rare directory operations, which run on a blocking thread; `handles` bounds how many files
+//! a shard keeps open.
+
+mod error;
+mod file;
+mod fs;
+mod handles;
+mod probe;
+
+pub use error::DiskError;
+pub use file::{align_down, align_up, Access, File, WriteBuffer, BLOCK_BYTES};
+pub use fs::{
+    create_dir, ensure_dir, list_dir, read_small, remove_dir, remove_file, rename, replace_file,
+    sync_dir, write_small,
+};
+pub use handles::{HandleCache, HandleKey, HandleKind};

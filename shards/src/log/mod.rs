@@ -1,1 +1,37 @@
-//! (see ARCHITECTURE.md)
+//! The log of a partition, in Kafka's file layout.
+//!
+//! `batch` checks and patches record batches; `state` is the log as a pure state machine (offsets,
+//! segments, what to write next), with `segment`, `index` and `producers` as its parts; `log` does
+//! the I/O it asks for; `reader` reads; `recovery` and `scan` open what a stop or a crash left;
+//! `log_dir` is a whole log directory (lock, identity, clean-stop marker); `env`, `blocks` hold
+//! what the logs of one shard share.
+
+pub mod batch;
+mod blocks;
+mod config;
+mod env;
+mod error;
+mod index;
+#[allow(clippy::module_inception)]
+mod log;
+mod log_dir;
+mod producers;
+mod reader;
+mod recovery;
+mod scan;
+mod segment;
+mod snapshots;
+mod state;
+
+pub use self::log::{AppendWaiter, EndWatcher, Log};
+pub use config::{Durability, LogConfig};
+pub use env::{LogEnv, LogEnvLimits};
+pub use error::LogError;
+pub use index::SegmentIndex;
+pub use log_dir::{LogDir, LogDirError, MetaProperties};
+pub use producers::{Producers, SequenceCheck};
+pub use reader::Records;
+pub use recovery::{recover, Recovered};
+pub use scan::{scan, Scanned};
+pub use segment::{file_path, parse_file_name};
+pub use state::{Appended, LogState, WriterStep};

@@ -1,1 +1,22 @@
-//! (see ARCHITECTURE.md)
+//! The thread-per-core runtime: starts one pinned executor per shard, connects the shards by a
+//! mesh of mailboxes, and stops them in order. Nothing outside this crate names glommio.
+
+mod budget;
+mod engine;
+mod gate;
+mod id;
+mod mesh;
+mod preflight;
+mod shutdown;
+mod tasks;
+
+pub use budget::{Lease, MemoryBudget};
+pub use engine::{Engine, EngineConfig, ShardContext, ShardFailed, StartError};
+pub use gate::Gate;
+pub use id::ShardId;
+pub use mesh::{Mesh, MeshError, PendingReply, ReplyTo};
+pub use preflight::{check as preflight, PreflightError};
+pub use shutdown::Shutdown;
+pub use tasks::{
+    sleep, spawn_blocking, spawn_guarded, spawn_local, timeout, yield_now, Task, TaskQueue,
+};

@@ -1,0 +1,35 @@
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// A failed disk operation: what was tried, on which file, and what the kernel said.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("{operation} {path}: {message}")]
+pub struct DiskError {
+    pub operation: &'static str,
+    pub path: String,
+    pub kind: io::ErrorKind,
+    pub os_code: Option<i32>,
+    pub message: String,
+}
+
+impl DiskError {
+    pub fn new(operation: &'static str, path: &Path, error: io::Error) -> Self {
+        DiskError {
+            operation,
+            path: path.display().to_string(),
+            kind: error.kind(),
+            os_code: error.raw_os_error(),
+            message: error.to_string(),
+        }
+    }
+
+    /// A write or read that moved fewer bytes than asked for.
+    pub fn short(operation: &'static str, path: &Path, moved: usize, wanted: usize) -> Self {
+        let text = format!("only {moved} of {wanted} bytes");
+        DiskError::new(operation, path, io::Error::new(io::ErrorKind::UnexpectedEof, text))
+    }
+
+    pub fn path(&self) -> PathBuf {
+        PathBuf::from(&self.path)
+    }
+}

@@ -1,0 +1,206 @@
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use glommio::io::{BufferedFile, DmaBuffer, DmaFile, OpenOptions};
+
+use super::probe::ensure_probed;
+use super::DiskError;
+
+/// Direct writes are made in multiples of this, at multiples of this. 4 KiB fits every disk with
+/// 512-byte or 4 KiB logical blocks.
+pub const BLOCK_BYTES: u64 = 4096;
+
+/// The largest multiple of [`BLOCK_BYTES`] that is not above `position`.
+pub fn align_down(position: u64) -> u64 {
+    position & !(BLOCK_BYTES - 1)
+}
+
+/// The smallest multiple of [`BLOCK_BYTES`] that is not below `position`.
+pub fn align_up(position: u64) -> u64 {
+    align_down(position + BLOCK_BYTES - 1)
+}
+
+/// How a file is opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Access {
+    /// Reads only.
+    Read,
+    /// Writes that have reached the device when they complete, but maybe only its volatile cache.
+    Write,
+    /// Writes that are durable when they complete (`O_DSYNC`).
+    WriteDurable,
+}
+
+/// Memory a direct write can be made from: aligned, owned by the shard that allocated it.
+pub struct WriteBuffer(DmaBuffer);
+
+impl WriteBuffer {
+    /// A buffer of `len_bytes`, which must be a multiple of [`BLOCK_BYTES`]. Its content is
+    /// unspecified. Must be called on a shard.
+    pub fn new(len_bytes: usize) -> Self {
+        assert_eq!(len_bytes as u64 % BLOCK_BYTES, 0, "direct writes are whole blocks");
+        WriteBuffer(glommio::allocate_dma_buffer(len_bytes))
+    }
+
+    pub fn bytes_mut(&mut self) -> &mut [u8] {
+        self.0.as_bytes_mut()
+    }
+
+    pub fn bytes(&self) -> &[u8] {
+        self.0.as_bytes()
+    }
+}
+
+/// One open file. Lives on the shard that opened it. Direct I/O where the file system has it;
+/// otherwise buffered, with one warning for the process.
+pub struct File {
+    inner: Inner,
+    path: PathBuf,
+}
+
+enum Inner {
+    Direct(DmaFile),
+    Buffered(BufferedFile),
+}
+
+static WARNED_NO_DIRECT_IO: AtomicBool = AtomicBool::new(false);
+
+impl File {
+    /// Opens `path`. With a write access the file is created where it is missing.
+    ///
+    /// # Errors
+    /// What the kernel answers; a file system without `O_DIRECT` is not an error.
+    pub async fn open(path: &Path, access: Access) -> Result<File, DiskError> {
+        ensure_probed(path).await.map_err(|e| DiskError::new("open", path, e))?;
+        let mut options = OpenOptions::new();
+        match access {
+            Access::Read => options.read(true),
+            Access::Write => options.read(true).write(true).create(true),
+            Access::WriteDurable => {
+                options.read(true).write(true).create(true).custom_flags(rustix_o_dsync())
+            }
+        };
+        options.mode(0o644);
+        let inner = match options.dma_open(path).await {
+            Ok(file) => Inner::Direct(file),
+            Err(error) => {
+                let error = io::Error::from(error);
+                if error.raw_os_error() != Some(rustix::io::Errno::INVAL.raw_os_error()) {
+                    return Err(DiskError::new("open", path, error));
+                }
+                warn_no_direct_io(path);
+                let file = options.buffered_open(path).await;
+                Inner::Buffered(file.map_err(|e| DiskError::new("open", path, e.into()))?)
+            }
+        };
+        Ok(File { inner, path: path.to_path_buf() })
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Writes the whole buffer at `position` (a multiple of [`BLOCK_BYTES`]).
+    ///
+    /// # Errors
+    /// What the kernel answers, or a short write.
+    pub async fn write_at(&self, buffer: WriteBuffer, position: u64) -> Result<(), DiskError> {
+        let wanted = buffer.bytes().len();
+        let written = match &self.inner {
+            Inner::Direct(file) => file.write_at(buffer.0, position).await,
+            Inner::Buffered(file) => file.write_at(buffer.bytes().to_vec(), position).await,
+        };
+        let written = written.map_err(|e| self.error("write", e.into()))?;
+        if written != wanted {
+            return Err(DiskError::short("write", &self.path, written, wanted));
+        }
+        Ok(())
+    }
+
+    /// Reads up to `len_bytes` from `position` (any alignment); fewer only at the end of the file.
+    /// One copy is made, out of the aligned buffer into memory that may cross shards.
+    ///
+    /// # Errors
+    /// What the kernel answers.
+    pub async fn read_at(&self, position: u64, len_bytes: usize) -> Result<Vec<u8>, DiskError> {
+        let read = match &self.inner {
+            Inner::Direct(file) => file.read_at(position, len_bytes).await,
+            Inner::Buffered(file) => file.read_at(position, len_bytes).await,
+        };
+        let read = read.map_err(|e| self.error("read", e.into()))?;
+        Ok(read.to_vec())
+    }
+
+    /// Makes every completed write durable.
+    ///
+    /// # Errors
+    /// What the kernel answers; the log must then be treated as damaged, never synced again.
+    pub async fn sync_data(&self) -> Result<(), DiskError> {
+        let synced = match &self.inner {
+            Inner::Direct(file) => file.fdatasync().await,
+            Inner::Buffered(file) => file.fdatasync().await,
+        };
+        synced.map_err(|e| self.error("fdatasync", e.into()))
+    }
+
+    /// Reserves zeroed space up to `size_bytes`; the file grows to that size. A file system that
+    /// cannot do it is left as it is: space is then found while writing.
+    ///
+    /// # Errors
+    /// No space left, or an I/O error.
+    pub async fn allocate(&self, size_bytes: u64) -> Result<(), DiskError> {
+        let done = match &self.inner {
+            Inner::Direct(file) => file.pre_allocate(size_bytes, false).await,
+            Inner::Buffered(file) => file.pre_allocate(size_bytes, false).await,
+        };
+        match done.map_err(io::Error::from) {
+            Err(e) if e.raw_os_error() == Some(rustix::io::Errno::OPNOTSUPP.raw_os_error()) => {
+                Ok(())
+            }
+            other => other.map_err(|e| self.error("fallocate", e)),
+        }
+    }
+
+    /// Cuts the file to `size_bytes`.
+    ///
+    /// # Errors
+    /// What the kernel answers.
+    pub async fn truncate(&self, size_bytes: u64) -> Result<(), DiskError> {
+        let done = match &self.inner {
+            Inner::Direct(file) => file.truncate(size_bytes).await,
+            Inner::Buffered(file) => file.truncate(size_bytes).await,
+        };
+        done.map_err(|e| self.error("truncate", e.into()))
+    }
+
+    /// The file's size in bytes, preallocated space included.
+    ///
+    /// # Errors
+    /// What the kernel answers.
+    pub async fn size(&self) -> Result<u64, DiskError> {
+        let size = match &self.inner {
+            Inner::Direct(file) => file.file_size().await,
+            Inner::Buffered(file) => file.file_size().await,
+        };
+        size.map_err(|e| self.error("stat", e.into()))
+    }
+
+    fn error(&self, operation: &'static str, error: io::Error) -> DiskError {
+        DiskError::new(operation, &self.path, error)
+    }
+}
+
+fn rustix_o_dsync() -> i32 {
+    rustix::fs::OFlags::DSYNC.bits() as i32
+}
+
+fn warn_no_direct_io(path: &Path) {
+    if !WARNED_NO_DIRECT_IO.swap(true, Ordering::Relaxed) {
+        tracing::warn!(
+            path = %path.display(),
+            "this file system has no O_DIRECT: using buffered I/O, slower and with the kernel's \
+             cache between us and the disk; put the log directory on ext4 or xfs"
+        );
+    }
+}

@@ -1,0 +1,422 @@
+//! Record batch v2, the unit of the log: its 61-byte header read in place, checked, and patched.
+//!
+//! Layout: Kafka protocol guide, "Record Batch". The CRC32C covers everything behind itself, so
+//! base offset and partition leader epoch may be changed without computing it again.
+
+use zerocopy::byteorder::big_endian::{I16, I32, I64, U32};
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
+
+/// Bytes of a batch's header; no batch is shorter.
+pub const BATCH_HEADER_BYTES: usize = 61;
+/// Bytes before the region that the length field counts.
+pub const LENGTH_PREFIX_BYTES: usize = 12;
+/// Bytes before the region that the CRC covers.
+const CRC_START: usize = 21;
+/// The only record format that is stored.
+pub const MAGIC_V2: i8 = 2;
+
+const ATTRIBUTE_CODEC: i16 = 0x07;
+const ATTRIBUTE_LOG_APPEND_TIME: i16 = 0x08;
+const ATTRIBUTE_TRANSACTIONAL: i16 = 0x10;
+const ATTRIBUTE_CONTROL: i16 = 0x20;
+
+/// The header as it lies in the log, big-endian.
+#[derive(Debug, Clone, Copy, FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned)]
+#[repr(C)]
+pub struct BatchHeader {
+    pub base_offset: I64,
+    pub length: I32,
+    pub partition_leader_epoch: I32,
+    pub magic: i8,
+    pub crc: U32,
+    pub attributes: I16,
+    pub last_offset_delta: I32,
+    pub base_timestamp: I64,
+    pub max_timestamp: I64,
+    pub producer_id: I64,
+    pub producer_epoch: I16,
+    pub base_sequence: I32,
+    pub record_count: I32,
+}
+
+/// How a batch's records are compressed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Codec {
+    None,
+    Gzip,
+    Snappy,
+    Lz4,
+    Zstd,
+}
+
+/// What is wrong with a batch. The words end up in the answer to the producer.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum BatchError {
+    #[error("{have} bytes are fewer than a batch's header")]
+    TooShort { have: usize },
+    #[error("the batch says it is {said} bytes long and {have} are there")]
+    Length { said: i64, have: usize },
+    #[error("the record format is version {0}, only 2 is stored")]
+    Magic(i8),
+    #[error("the checksum is {computed:#010x} and the batch says {said:#010x}")]
+    Checksum { computed: u32, said: u32 },
+    #[error("the base offset is {0}, a producer's is 0")]
+    BaseOffset(i64),
+    #[error("codec {0} does not exist")]
+    Codec(i16),
+    #[error("the batch counts {count} records and its offsets {offsets}")]
+    Count { count: i32, offsets: i64 },
+    #[error("record {index} is damaged: {reason}")]
+    Record { index: i32, reason: &'static str },
+    #[error("producers may not write control records")]
+    Control,
+    #[error("the batch has a producer id and the sequence number {0}")]
+    Sequence(i32),
+}
+
+impl BatchHeader {
+    /// The header at the start of `bytes`, unchecked but for there being enough of them.
+    pub fn peek(bytes: &[u8]) -> Option<BatchHeader> {
+        BatchHeader::read_from_prefix(bytes).ok().map(|(header, _)| header)
+    }
+
+    /// Bytes of the whole batch as its header claims, which may be anything.
+    pub fn claimed_size(&self) -> i64 {
+        i64::from(self.length.get()) + LENGTH_PREFIX_BYTES as i64
+    }
+
+    pub fn last_offset(&self) -> i64 {
+        self.base_offset.get().wrapping_add(i64::from(self.last_offset_delta.get()))
+    }
+
+    pub fn is_transactional(&self) -> bool {
+        self.attributes.get() & ATTRIBUTE_TRANSACTIONAL != 0
+    }
+
+    pub fn is_control(&self) -> bool {
+        self.attributes.get() & ATTRIBUTE_CONTROL != 0
+    }
+
+    pub fn is_log_append_time(&self) -> bool {
+        self.attributes.get() & ATTRIBUTE_LOG_APPEND_TIME != 0
+    }
+
+    /// # Errors
+    /// A codec that does not exist.
+    pub fn codec(&self) -> Result<Codec, BatchError> {
+        match self.attributes.get() & ATTRIBUTE_CODEC {
+            0 => Ok(Codec::None),
+            1 => Ok(Codec::Gzip),
+            2 => Ok(Codec::Snappy),
+            3 => Ok(Codec::Lz4),
+            4 => Ok(Codec::Zstd),
+            other => Err(BatchError::Codec(other)),
+        }
+    }
+}
+
+/// Checks that `bytes` is exactly one whole batch with the right checksum: what recovery asks of
+/// every batch, and the first part of what is asked of a producer's.
+///
+/// # Errors
+/// Short, of another length than it says, of an old format, or damaged.
+pub fn check_whole(bytes: &[u8]) -> Result<BatchHeader, BatchError> {
+    let header = BatchHeader::peek(bytes).ok_or(BatchError::TooShort { have: bytes.len() })?;
+    if header.magic != MAGIC_V2 {
+        return Err(BatchError::Magic(header.magic));
+    }
+    if header.claimed_size() != bytes.len() as i64 {
+        return Err(BatchError::Length { said: header.claimed_size(), have: bytes.len() });
+    }
+    let computed = crc32c::crc32c(&bytes[CRC_START..]);
+    if computed != header.crc.get() {
+        return Err(BatchError::Checksum { computed, said: header.crc.get() });
+    }
+    Ok(header)
+}
+
+/// [`check_whole`], and all that Kafka asks of a batch that a producer sends: offsets from zero
+/// and without gaps, a known codec, and (where they are not compressed) every record whole.
+///
+/// # Errors
+/// The first thing that is wrong.
+pub fn check_produced(bytes: &[u8]) -> Result<BatchHeader, BatchError> {
+    let header = check_whole(bytes)?;
+    if header.base_offset.get() != 0 {
+        return Err(BatchError::BaseOffset(header.base_offset.get()));
+    }
+    let count = header.record_count.get();
+    let offsets = i64::from(header.last_offset_delta.get()) + 1;
+    if count <= 0 || i64::from(count) != offsets {
+        return Err(BatchError::Count { count, offsets });
+    }
+    if header.is_control() {
+        return Err(BatchError::Control);
+    }
+    if header.producer_id.get() >= 0 && header.base_sequence.get() < 0 {
+        return Err(BatchError::Sequence(header.base_sequence.get()));
+    }
+    if header.codec()? == Codec::None {
+        check_records(&bytes[BATCH_HEADER_BYTES..], count)?;
+    }
+    Ok(header)
+}
+
+/// Walks uncompressed records: each must lie within the batch and have the next offset.
+fn check_records(mut rest: &[u8], count: i32) -> Result<(), BatchError> {
+    for index in 0..count {
+        let damaged = |reason| BatchError::Record { index, reason };
+        let length = take_varint(&mut rest).ok_or_else(|| damaged("its length is cut off"))?;
+        let length = usize::try_from(length).map_err(|_| damaged("its length is negative"))?;
+        if length > rest.len() {
+            return Err(damaged("it reaches beyond the batch"));
+        }
+        let (mut body, after) = rest.split_at(length);
+        if body.is_empty() {
+            return Err(damaged("it has no attributes"));
+        }
+        body = &body[1..];
+        take_varint(&mut body).ok_or_else(|| damaged("its timestamp is cut off"))?;
+        let delta = take_varint(&mut body).ok_or_else(|| damaged("its offset is cut off"))?;
+        if delta != i64::from(index) {
+            return Err(damaged("its offset is not the next one"));
+        }
+        check_key_value_headers(body).map_err(damaged)?;
+        rest = after;
+    }
+    if rest.is_empty() {
+        Ok(())
+    } else {
+        Err(BatchError::Record { index: count, reason: "bytes follow the last record" })
+    }
+}
+
+fn check_key_value_headers(mut body: &[u8]) -> Result<(), &'static str> {
+    skip_bytes(&mut body, true).ok_or("its key is cut off")?;
+    skip_bytes(&mut body, true).ok_or("its value is cut off")?;
+    let headers = take_varint(&mut body).ok_or("its headers are cut off")?;
+    if headers < 0 || headers > body.len() as i64 {
+        return Err("its number of headers is impossible");
+    }
+    for _ in 0..headers {
+        skip_bytes(&mut body, false).ok_or("a header's key is cut off")?;
+        skip_bytes(&mut body, true).ok_or("a header's value is cut off")?;
+    }
+    if body.is_empty() {
+        Ok(())
+    } else {
+        Err("bytes follow its headers")
+    }
+}
+
+fn skip_bytes(body: &mut &[u8], may_be_null: bool) -> Option<()> {
+    let length = take_varint(body)?;
+    if length == -1 && may_be_null {
+        return Some(());
+    }
+    *body = body.get(usize::try_from(length).ok()?..)?;
+    Some(())
+}
+
+/// A zigzag varint, as records use them; at most ten bytes.
+pub fn take_varint(bytes: &mut &[u8]) -> Option<i64> {
+    let mut value: u64 = 0;
+    for (index, &byte) in bytes.iter().take(10).enumerate() {
+        value |= u64::from(byte & 0x7f) << (7 * index);
+        if byte & 0x80 == 0 {
+            *bytes = &bytes[index + 1..];
+            return Some((value >> 1) as i64 ^ -((value & 1) as i64));
+        }
+    }
+    None
+}
+
+/// Writes what the leader decides into a batch: neither field is covered by the checksum.
+///
+/// # Panics
+/// On fewer bytes than a header has: only checked batches are patched.
+pub fn assign(bytes: &mut [u8], base_offset: i64, leader_epoch: i32) {
+    bytes[..8].copy_from_slice(&base_offset.to_be_bytes());
+    bytes[12..16].copy_from_slice(&leader_epoch.to_be_bytes());
+}
+
+/// Sets the broker's time on a batch (`message.timestamp.type=LogAppendTime`); the checksum is
+/// computed anew, one pass over the batch.
+///
+/// # Panics
+/// On fewer bytes than a header has.
+pub fn stamp_append_time(bytes: &mut [u8], now_ms: i64) {
+    let attributes = i16::from_be_bytes([bytes[21], bytes[22]]) | ATTRIBUTE_LOG_APPEND_TIME;
+    bytes[21..23].copy_from_slice(&attributes.to_be_bytes());
+    bytes[35..43].copy_from_slice(&now_ms.to_be_bytes());
+    let crc = crc32c::crc32c(&bytes[CRC_START..]);
+    bytes[17..21].copy_from_slice(&crc.to_be_bytes());
+}
+
+/// Finds the first record at or after `timestamp_ms` in an uncompressed batch: its offset and
+/// timestamp. `None` where there is none or the records cannot be read.
+pub fn first_at_or_after(batch: &[u8], timestamp_ms: i64) -> Option<(i64, i64)> {
+    let header = BatchHeader::peek(batch)?;
+    if header.is_log_append_time() {
+        let stamp = header.max_timestamp.get();
+        return (stamp >= timestamp_ms).then_some((header.base_offset.get(), stamp));
+    }
+    let mut rest = batch.get(BATCH_HEADER_BYTES..)?;
+    for _ in 0..header.record_count.get() {
+        let length = usize::try_from(take_varint(&mut rest)?).ok()?;
+        let mut body = rest.get(1..length)?;
+        rest = rest.get(length..)?;
+        let timestamp = header.base_timestamp.get() + take_varint(&mut body)?;
+        let offset = header.base_offset.get() + take_varint(&mut body)?;
+        if timestamp >= timestamp_ms {
+            return Some((offset, timestamp));
+        }
+    }
+    None
+}
+
+/// Batches for tests of this and higher rooms.
+pub mod build {
+    use super::*;
+
+    fn put_varint(out: &mut Vec<u8>, value: i64) {
+        let mut zigzag = ((value << 1) ^ (value >> 63)) as u64;
+        while zigzag >= 0x80 {
+            out.push((zigzag as u8) | 0x80);
+            zigzag >>= 7;
+        }
+        out.push(zigzag as u8);
+    }
+
+    /// A producer's identity in a batch: id, epoch and first sequence number.
+    #[derive(Debug, Clone, Copy)]
+    pub struct Producer {
+        pub id: i64,
+        pub epoch: i16,
+        pub sequence: i32,
+    }
+
+    /// An uncompressed batch with one record per value, as a producer would send it.
+    pub fn batch(values: &[&[u8]], timestamp_ms: i64, producer: Option<Producer>) -> Vec<u8> {
+        let producer = producer.unwrap_or(Producer { id: -1, epoch: -1, sequence: -1 });
+        let mut out = vec![0; BATCH_HEADER_BYTES];
+        for (index, value) in values.iter().enumerate() {
+            let mut body = vec![0];
+            put_varint(&mut body, 0);
+            put_varint(&mut body, index as i64);
+            put_varint(&mut body, -1);
+            put_varint(&mut body, value.len() as i64);
+            body.extend_from_slice(value);
+            put_varint(&mut body, 0);
+            put_varint(&mut out, body.len() as i64);
+            out.extend_from_slice(&body);
+        }
+        let header = BatchHeader {
+            base_offset: I64::ZERO,
+            length: I32::new((out.len() - LENGTH_PREFIX_BYTES) as i32),
+            partition_leader_epoch: I32::new(-1),
+            magic: MAGIC_V2,
+            crc: U32::ZERO,
+            attributes: I16::ZERO,
+            last_offset_delta: I32::new(values.len() as i32 - 1),
+            base_timestamp: I64::new(timestamp_ms),
+            max_timestamp: I64::new(timestamp_ms),
+            producer_id: I64::new(producer.id),
+            producer_epoch: I16::new(producer.epoch),
+            base_sequence: I32::new(producer.sequence),
+            record_count: I32::new(values.len() as i32),
+        };
+        out[..BATCH_HEADER_BYTES].copy_from_slice(header.as_bytes());
+        seal(&mut out);
+        out
+    }
+
+    /// Computes the checksum of a batch that was changed by hand.
+    pub fn seal(batch: &mut [u8]) {
+        let crc = crc32c::crc32c(&batch[CRC_START..]);
+        batch[17..21].copy_from_slice(&crc.to_be_bytes());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sample() -> Vec<u8> {
+        build::batch(&[b"one", b"two", b"three"], 1_000, None)
+    }
+
+    #[test]
+    fn a_well_made_batch_passes() {
+        let header = check_produced(&sample()).expect("valid");
+        assert_eq!(header.record_count.get(), 3);
+        assert_eq!(header.last_offset(), 2);
+    }
+
+    #[test]
+    fn assigning_offsets_keeps_the_checksum_and_stamping_renews_it() {
+        let mut batch = sample();
+        assign(&mut batch, 41, 7);
+        assert_eq!(check_whole(&batch).expect("still whole").base_offset.get(), 41);
+        stamp_append_time(&mut batch, 99);
+        let header = check_whole(&batch).expect("checksum renewed");
+        assert!(header.is_log_append_time());
+        assert_eq!(header.max_timestamp.get(), 99);
+    }
+
+    #[test]
+    fn every_flipped_bit_behind_the_crc_is_noticed() {
+        let batch = sample();
+        for bit in CRC_START * 8..batch.len() * 8 {
+            let mut damaged = batch.clone();
+            damaged[bit / 8] ^= 1 << (bit % 8);
+            assert!(check_whole(&damaged).is_err(), "bit {bit}");
+        }
+    }
+
+    #[test]
+    fn each_rule_names_what_is_broken() {
+        type Change = fn(&mut Vec<u8>);
+        let cases: &[(Change, fn(&BatchError) -> bool)] = &[
+            (|b| b.truncate(60), |e| matches!(e, BatchError::TooShort { .. })),
+            (|b| b.truncate(65), |e| matches!(e, BatchError::Length { .. })),
+            (|b| b[16] = 1, |e| matches!(e, BatchError::Magic(1))),
+            (|b| b[7] = 5, |e| matches!(e, BatchError::BaseOffset(5))),
+            (|b| b[60] = 4, |e| matches!(e, BatchError::Count { .. })),
+            (|b| b[22] = 0x20, |e| matches!(e, BatchError::Control)),
+            (|b| b[22] = 0x05, |e| matches!(e, BatchError::Codec(5))),
+            (|b| b[43..51].fill(0), |e| matches!(e, BatchError::Sequence(-1))),
+            (|b| b[61] = 0x7f, |e| matches!(e, BatchError::Record { .. })),
+        ];
+        for (index, (change, expected)) in cases.iter().enumerate() {
+            let mut batch = sample();
+            change(&mut batch);
+            if batch.len() > CRC_START {
+                build::seal(&mut batch);
+            }
+            let error = check_produced(&batch).expect_err("broken on purpose");
+            assert!(expected(&error), "case {index}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_time_finds_its_record() {
+        let mut batch = build::batch(&[b"a", b"b"], 500, None);
+        assign(&mut batch, 10, 0);
+        assert_eq!(first_at_or_after(&batch, 400), Some((10, 500)));
+        assert_eq!(first_at_or_after(&batch, 501), None);
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn no_bytes_make_the_checks_panic(bytes: Vec<u8>, at in 0usize..200, value: u8) {
+            let _ = check_produced(&bytes);
+            let mut batch = sample();
+            let at = at % batch.len();
+            batch[at] = value;
+            build::seal(&mut batch);
+            let _ = check_produced(&batch);
+            let _ = first_at_or_after(&batch, 0);
+        }
+    }
+}

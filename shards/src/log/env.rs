@@ -1,0 +1,89 @@
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::rc::{Rc, Weak};
+
+use super::blocks::BlockCache;
+use super::log::Log;
+use crate::disk::HandleCache;
+use crate::runtime::{Gate, TaskQueue};
+
+/// What all logs of one shard share. Created by the shard, lives on it.
+pub struct LogEnv {
+    pub handles: HandleCache,
+    pub tail: TailCache,
+    pub blocks: BlockCache,
+    pub foreground: TaskQueue,
+    /// Writers hold a pass while they run: shutdown waits for them.
+    pub gate: Gate,
+    next_log_id: Cell<u64>,
+}
+
+/// Memory a shard's logs may use and how many files they may keep open.
+#[derive(Debug, Clone, Copy)]
+pub struct LogEnvLimits {
+    /// Recently appended batches kept for tail readers, in bytes.
+    pub tail_bytes: usize,
+    /// Blocks read from disk kept for other readers, in bytes. Apart from the tail, so that a
+    /// reader of old data cannot evict it.
+    pub block_bytes: usize,
+    pub open_files: usize,
+}
+
+impl LogEnv {
+    pub fn new(limits: LogEnvLimits, foreground: TaskQueue) -> Rc<LogEnv> {
+        Rc::new(LogEnv {
+            handles: HandleCache::new(limits.open_files),
+            tail: TailCache::new(limits.tail_bytes),
+            blocks: BlockCache::new(limits.block_bytes),
+            foreground,
+            gate: Gate::new(),
+            next_log_id: Cell::new(0),
+        })
+    }
+
+    pub(super) fn take_log_id(&self) -> u64 {
+        let id = self.next_log_id.get();
+        self.next_log_id.set(id + 1);
+        id
+    }
+}
+
+/// Bounds the batches that a shard's logs keep in memory: the oldest of all go first, whatever
+/// partition they belong to. Batches still to be written stay; the request budget bounds those.
+pub struct TailCache {
+    limit: usize,
+    used: Cell<usize>,
+    order: RefCell<VecDeque<(Weak<Log>, u32)>>,
+}
+
+impl TailCache {
+    fn new(limit: usize) -> Self {
+        TailCache { limit, used: Cell::new(0), order: RefCell::default() }
+    }
+
+    /// Bytes of batches in memory.
+    pub fn used(&self) -> usize {
+        self.used.get()
+    }
+
+    /// Notes a batch that `log` has just kept. No log's state may be borrowed.
+    pub(super) fn charge(&self, log: &Rc<Log>, len: usize) {
+        self.used.set(self.used.get() + len);
+        self.order.borrow_mut().push_back((Rc::downgrade(log), len as u32));
+        self.shrink();
+    }
+
+    pub(super) fn shrink(&self) {
+        while self.used.get() > self.limit {
+            let Some((log, len)) = self.order.borrow().front().cloned() else { return };
+            // A log that is gone has dropped its batches already.
+            if let Some(log) = log.upgrade() {
+                if log.evict_oldest().is_none() {
+                    return;
+                }
+            }
+            self.order.borrow_mut().pop_front();
+            self.used.set(self.used.get() - len as usize);
+        }
+    }
+}

@@ -1,0 +1,368 @@
+//! The shell around [`LogState`]: does the I/O that the state machine asks for and tells those
+//! who wait for it.
+
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::path::{Path, PathBuf};
+use std::rc::{Rc, Weak};
+
+use bytes::BytesMut;
+
+use super::config::{Durability, LogConfig};
+use super::env::LogEnv;
+use super::error::LogError;
+use super::producers::Producers;
+use super::segment::{file_path, Segment};
+use super::snapshots;
+use super::state::{Appended, LogState, WritePlan, WriterStep};
+use crate::disk::{self, align_down, DiskError, File, HandleKind, WriteBuffer};
+
+/// Told when an append is as safe as was asked for, or never will be. One waiter stands for a
+/// whole request; `index` says which of its appends.
+pub trait AppendWaiter {
+    fn done(&self, index: usize, result: Result<(), LogError>);
+}
+
+/// Told how many more bytes may be shown. Kept weakly: dropping the watcher ends the watch.
+pub trait EndWatcher {
+    /// Returns whether it wants to hear of more.
+    fn advanced(&self, bytes: u64) -> bool;
+    /// The log is closed or has failed.
+    fn ended(&self);
+}
+
+/// The log of one partition on its owning shard. Created at recovery or topic creation, dropped
+/// at deletion or shutdown.
+pub struct Log {
+    pub(super) id: u64,
+    pub(super) dir: PathBuf,
+    pub(super) env: Rc<LogEnv>,
+    pub(super) state: RefCell<LogState>,
+    waiters: RefCell<VecDeque<Waiter>>,
+    watchers: RefCell<Vec<Weak<dyn EndWatcher>>>,
+    writer_running: Cell<bool>,
+    closed: Cell<bool>,
+}
+
+struct Waiter {
+    end_offset: i64,
+    waiter: Rc<dyn AppendWaiter>,
+    index: usize,
+}
+
+impl Log {
+    /// Makes an empty log in a new directory, durably.
+    ///
+    /// # Errors
+    /// What the disk answers.
+    pub async fn create(
+        env: &Rc<LogEnv>,
+        dir: &Path,
+        config: LogConfig,
+        metadata: String,
+    ) -> Result<Rc<Log>, LogError> {
+        disk::ensure_dir(dir).await?;
+        disk::replace_file(&dir.join("partition.metadata"), metadata.into_bytes()).await?;
+        disk::replace_file(&dir.join("leader-epoch-checkpoint"), b"0\n1\n0 0\n".to_vec()).await?;
+        for extension in ["log", "index", "timeindex"] {
+            disk::write_small(&file_path(dir, 0, extension), Vec::new()).await?;
+        }
+        let segments = vec![Segment::new(0)];
+        let state = LogState::new(config, segments, 0, 0, Vec::new(), Producers::default());
+        Ok(Log::open(env, dir, state))
+    }
+
+    /// A log with the state that recovery found.
+    pub(super) fn open(env: &Rc<LogEnv>, dir: &Path, state: LogState) -> Rc<Log> {
+        Rc::new(Log {
+            id: env.take_log_id(),
+            dir: dir.to_path_buf(),
+            env: Rc::clone(env),
+            state: RefCell::new(state),
+            waiters: RefCell::default(),
+            watchers: RefCell::default(),
+            writer_running: Cell::new(false),
+            closed: Cell::new(false),
+        })
+    }
+
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    pub fn log_start(&self) -> i64 {
+        self.state.borrow().log_start()
+    }
+
+    pub fn log_end(&self) -> i64 {
+        self.state.borrow().log_end()
+    }
+
+    /// The end of what may be shown to consumers of an unreplicated partition.
+    pub fn safe_end(&self) -> i64 {
+        self.state.borrow().safe_end()
+    }
+
+    /// Why the log is offline, if it is.
+    pub fn failure(&self) -> Option<String> {
+        self.state.borrow().failure().map(str::to_string)
+    }
+
+    pub fn set_config(&self, config: LogConfig) {
+        self.state.borrow_mut().set_config(config);
+    }
+
+    /// Bytes appended but not yet written.
+    pub fn dirty_bytes(&self) -> usize {
+        self.state.borrow().dirty_bytes()
+    }
+
+    /// Appends one batch that [`super::batch::check_produced`] passed. Returns at once, with its
+    /// offsets; `waiter` (with the number it knows this append by) is told when it is safe.
+    ///
+    /// # Errors
+    /// As [`LogState::append`]; the waiter is then not told.
+    pub fn append(
+        self: &Rc<Self>,
+        bytes: BytesMut,
+        leader_epoch: i32,
+        durability: Durability,
+        now_ms: i64,
+        waiter: Option<(Rc<dyn AppendWaiter>, usize)>,
+    ) -> Result<Appended, LogError> {
+        if self.closed.get() {
+            return Err(LogError::Closed);
+        }
+        let len = bytes.len();
+        let appended = self.state.borrow_mut().append(bytes, leader_epoch, durability, now_ms)?;
+        if !appended.duplicate {
+            self.env.tail.charge(self, len);
+            self.kick_writer();
+        }
+        if let Some((waiter, index)) = waiter {
+            self.wait_for(appended.last_offset + 1, waiter, index);
+        }
+        Ok(appended)
+    }
+
+    fn wait_for(&self, end_offset: i64, waiter: Rc<dyn AppendWaiter>, index: usize) {
+        if end_offset <= self.safe_end() {
+            waiter.done(index, Ok(()));
+            return;
+        }
+        let mut waiters = self.waiters.borrow_mut();
+        // Nearly always the last; a retried batch may wait for an earlier end.
+        let at = waiters.partition_point(|w| w.end_offset <= end_offset);
+        waiters.insert(at, Waiter { end_offset, waiter, index });
+    }
+
+    /// Watches for more to show. The caller must have read the end in the same turn, so that
+    /// nothing is missed in between.
+    pub fn watch(&self, watcher: Weak<dyn EndWatcher>) {
+        let mut watchers = self.watchers.borrow_mut();
+        if watchers.len() >= 64 && watchers.len().is_power_of_two() {
+            watchers.retain(|w| w.strong_count() > 0);
+        }
+        watchers.push(watcher);
+    }
+
+    pub(super) fn evict_oldest(&self) -> Option<usize> {
+        self.state.borrow_mut().evict_oldest()
+    }
+
+    fn kick_writer(self: &Rc<Self>) {
+        if self.writer_running.get() {
+            return;
+        }
+        let Some(pass) = self.env.gate.enter() else { return };
+        self.writer_running.set(true);
+        let log = Rc::clone(self);
+        let writer = async move {
+            log.run_writer().await;
+            log.writer_running.set(false);
+            drop(pass);
+        };
+        self.env.foreground.spawn(writer).detach();
+    }
+
+    async fn run_writer(self: &Rc<Self>) {
+        loop {
+            let step = self.state.borrow_mut().next_step();
+            let done = match step {
+                WriterStep::Idle => return,
+                WriterStep::Seal { segment, size, next } => self.seal(segment, size, next).await,
+                WriterStep::Write(plan) => self.write(plan).await,
+            };
+            if let Err(error) = done {
+                self.fail(&error);
+                return;
+            }
+        }
+    }
+
+    async fn write(&self, plan: WritePlan) -> Result<(), DiskError> {
+        let mut buffer = WriteBuffer::new(plan.len_bytes());
+        plan.fill(buffer.bytes_mut());
+        let last_block = (align_down(plan.end) - plan.start) as usize;
+        let last_block = buffer.bytes()[last_block..(plan.end - plan.start) as usize].to_vec();
+        if let Some(size) = plan.allocate {
+            self.file(plan.segment, HandleKind::Write).await?.allocate(size).await?;
+        }
+        if plan.durable && plan.follows_durable {
+            let file = self.file(plan.segment, HandleKind::WriteDurable).await?;
+            file.write_at(buffer, plan.start).await?;
+        } else {
+            let file = self.file(plan.segment, HandleKind::Write).await?;
+            file.write_at(buffer, plan.start).await?;
+            if plan.durable {
+                // Plain writes came before: a durable write would cover its own range alone.
+                file.sync_data().await?;
+            }
+        }
+        let (before, safe_end) = {
+            let mut state = self.state.borrow_mut();
+            let before = state.safe_end();
+            (before, state.write_done(&plan, last_block))
+        };
+        self.env.tail.shrink();
+        self.tell(safe_end);
+        if safe_end > before {
+            self.advance_watchers(plan.parts.iter().map(|p| p.len() as u64).sum());
+        }
+        Ok(())
+    }
+
+    /// Closes a full segment: everything in it durable, its file cut to its true size, its
+    /// indexes beside it, and the next segment's file there.
+    async fn seal(&self, segment: i64, size: u64, next: i64) -> Result<(), DiskError> {
+        let file = self.file(segment, HandleKind::Write).await?;
+        file.truncate(size).await?;
+        file.sync_data().await?;
+        self.write_index(segment).await?;
+        let producers = self.state.borrow_mut().take_snapshot(next);
+        if let Some(producers) = producers {
+            snapshots::write(&self.dir, next, producers).await?;
+        }
+        self.file(next, HandleKind::Write).await?;
+        disk::sync_dir(&self.dir).await?;
+        self.env.handles.forget(self.id, segment);
+        self.state.borrow_mut().seal_done(segment);
+        Ok(())
+    }
+
+    async fn write_index(&self, segment: i64) -> Result<(), DiskError> {
+        let index = {
+            let state = self.state.borrow();
+            state.segment_for(segment).and_then(|s| s.index.clone())
+        };
+        let Some(index) = index else { return Ok(()) };
+        let (offsets, times) = index.encode();
+        disk::replace_file(&file_path(&self.dir, segment, "index"), offsets).await?;
+        disk::replace_file(&file_path(&self.dir, segment, "timeindex"), times).await
+    }
+
+    pub(super) async fn file(&self, segment: i64, kind: HandleKind) -> Result<Rc<File>, DiskError> {
+        let path = file_path(&self.dir, segment, "log");
+        self.env.handles.get((self.id, segment, kind), &path).await
+    }
+
+    /// Writes what is still to be written, makes everything durable, cuts the preallocated space
+    /// off and leaves indexes and producers beside it: the directory is then whole, as Kafka lays
+    /// it out. Nothing can be appended afterwards.
+    ///
+    /// # Errors
+    /// The log was offline, or goes offline now.
+    pub async fn close(self: &Rc<Self>) -> Result<(), LogError> {
+        self.closed.set(true);
+        let flushed = self.flush_and_trim().await;
+        self.tell_all(LogError::Closed);
+        flushed
+    }
+
+    async fn flush_and_trim(self: &Rc<Self>) -> Result<(), LogError> {
+        while self.writer_running.get() {
+            crate::runtime::yield_now().await;
+        }
+        self.run_writer().await;
+        if let Some(failure) = self.failure() {
+            return Err(LogError::Offline(failure));
+        }
+        let (segment, written, allocated, synced) = {
+            let state = self.state.borrow();
+            let active = state.active();
+            (active.base_offset, active.written, active.allocated, active.synced)
+        };
+        if allocated == written && synced == written {
+            return Ok(());
+        }
+        let file = self.file(segment, HandleKind::Write).await?;
+        file.truncate(written).await?;
+        file.sync_data().await?;
+        self.write_index(segment).await?;
+        let (end, producers) = {
+            let mut state = self.state.borrow_mut();
+            state.trimmed();
+            (state.log_end(), state.producers().encode())
+        };
+        snapshots::write(&self.dir, end, producers).await?;
+        self.env.handles.forget(self.id, segment);
+        Ok(())
+    }
+
+    /// Ends everything that waits on this log and forgets its files; the caller removes them.
+    pub fn retire(&self) {
+        self.closed.set(true);
+        self.state.borrow_mut().fail("the partition was deleted".to_string());
+        self.tell_all(LogError::Closed);
+        let segments: Vec<i64> =
+            self.state.borrow().segments().iter().map(|s| s.base_offset).collect();
+        segments.into_iter().for_each(|segment| self.env.handles.forget(self.id, segment));
+        self.env.blocks.forget(self.id);
+    }
+
+    fn fail(&self, error: &DiskError) {
+        if self.closed.get() && error.kind == std::io::ErrorKind::NotFound {
+            return; // deleted while a write was under way
+        }
+        tracing::error!(
+            log = %self.dir.display(),
+            "{error}; the partition is offline until the broker is restarted: check the disk"
+        );
+        self.state.borrow_mut().fail(error.to_string());
+        self.tell_all(LogError::Offline(error.to_string()));
+    }
+
+    /// Tells the waiters whose appends are safe now. They run outside of any borrow: they may
+    /// append again.
+    fn tell(&self, safe_end: i64) {
+        loop {
+            let next = {
+                let mut waiters = self.waiters.borrow_mut();
+                match waiters.front() {
+                    Some(first) if first.end_offset <= safe_end => waiters.pop_front(),
+                    _ => None,
+                }
+            };
+            let Some(next) = next else { return };
+            next.waiter.done(next.index, Ok(()));
+        }
+    }
+
+    fn tell_all(&self, error: LogError) {
+        let waiters = std::mem::take(&mut *self.waiters.borrow_mut());
+        for waiter in waiters {
+            waiter.waiter.done(waiter.index, Err(error.clone()));
+        }
+        let watchers = std::mem::take(&mut *self.watchers.borrow_mut());
+        watchers.iter().filter_map(Weak::upgrade).for_each(|watcher| watcher.ended());
+    }
+
+    fn advance_watchers(&self, bytes: u64) {
+        let watchers = std::mem::take(&mut *self.watchers.borrow_mut());
+        let mut kept: Vec<Weak<dyn EndWatcher>> = watchers
+            .into_iter()
+            .filter(|weak| weak.upgrade().is_some_and(|watcher| watcher.advanced(bytes)))
+            .collect();
+        self.watchers.borrow_mut().append(&mut kept);
+    }
+}

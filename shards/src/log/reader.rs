@@ -1,0 +1,253 @@
+//! Reads: from memory where the batches are still there, else from the segments by sparse index,
+//! in large aligned blocks that are kept for the next reader.
+
+use std::rc::Rc;
+
+use bytes::Bytes;
+
+use super::batch::{BatchHeader, BATCH_HEADER_BYTES};
+use super::blocks::BLOCK_LEN;
+use super::error::LogError;
+use super::index::SegmentIndex;
+use super::log::Log;
+use super::segment::file_path;
+use crate::disk::HandleKind;
+
+/// Blocks fetched at once when a reader goes on where the last block ended.
+const READ_AHEAD_BLOCKS: u64 = 4;
+
+/// Record bytes of consecutive batches, in pieces; the last batch may be cut, as Kafka's clients
+/// expect of a fetch with a size limit.
+pub type Records = Vec<Bytes>;
+
+/// A place in a segment file, taken out of the log's state so that no borrow lives across I/O.
+struct SegmentView {
+    base_offset: i64,
+    /// Bytes that may be read.
+    limit: u64,
+    index: Option<Rc<SegmentIndex>>,
+}
+
+impl Log {
+    /// Batches in memory from `offset` up to `end`: `None` where they have to be read from disk.
+    ///
+    /// # Errors
+    /// The offset is outside of the log.
+    pub fn read_cached(
+        &self,
+        offset: i64,
+        end: i64,
+        max_bytes: usize,
+        at_least_one: bool,
+    ) -> Result<Option<Records>, LogError> {
+        let state = self.state.borrow();
+        let (start, log_end) = (state.log_start(), state.log_end());
+        if offset < start || offset > log_end {
+            return Err(LogError::OffsetOutOfRange { offset, start, end: log_end });
+        }
+        if offset >= end {
+            return Ok(Some(Vec::new()));
+        }
+        Ok(state.read_tail(offset, end, max_bytes, at_least_one))
+    }
+
+    /// Batches from the one that holds `offset` up to `end` (at most [`Log::safe_end`]), about
+    /// `max_bytes` of them; the first is returned whole whatever its size where `at_least_one`.
+    ///
+    /// # Errors
+    /// The offset is outside of the log, the disk fails, or what it holds is damaged.
+    pub async fn read(
+        &self,
+        offset: i64,
+        end: i64,
+        max_bytes: usize,
+        at_least_one: bool,
+    ) -> Result<Records, LogError> {
+        if let Some(records) = self.read_cached(offset, end, max_bytes, at_least_one)? {
+            return Ok(records);
+        }
+        let Some(mut view) = self.view(offset) else { return Ok(Vec::new()) };
+        loop {
+            let index = self.index(&view).await?;
+            let relative = (offset - view.base_offset).clamp(0, i64::from(u32::MAX)) as u32;
+            let from = index.position_before(relative);
+            if let Some((position, header)) =
+                self.find(&view, from, |header| header.last_offset() >= offset).await?
+            {
+                let first = header.claimed_size() as u64;
+                if first > max_bytes as u64 && !at_least_one {
+                    return Ok(Vec::new());
+                }
+                let to = (position + first.max(max_bytes as u64)).min(view.limit);
+                return self.slices(&view, position, to).await;
+            }
+            // The offset was compacted away at this segment's end.
+            match self.view_after(view.base_offset) {
+                Some(next) => view = next,
+                None => return Ok(Vec::new()),
+            }
+        }
+    }
+
+    /// The first batch with a record at or after `timestamp_ms`, whole; `None` where there is
+    /// none before `end`.
+    ///
+    /// # Errors
+    /// The disk fails, or what it holds is damaged.
+    pub async fn batch_at_time(
+        &self,
+        timestamp_ms: i64,
+        end: i64,
+    ) -> Result<Option<Bytes>, LogError> {
+        let mut view = self.view(self.log_start());
+        while let Some(segment) = view {
+            let index = self.index(&segment).await?;
+            if index.max_timestamp().is_some_and(|(max, _)| max >= timestamp_ms) {
+                let from = index.position_before_time(timestamp_ms);
+                let late = |header: &BatchHeader| header.max_timestamp.get() >= timestamp_ms;
+                if let Some((position, header)) = self.find(&segment, from, late).await? {
+                    if header.base_offset.get() >= end {
+                        return Ok(None);
+                    }
+                    let to = position + header.claimed_size() as u64;
+                    let pieces = self.slices(&segment, position, to).await?;
+                    return Ok(Some(Bytes::from(pieces.concat())));
+                }
+            }
+            view = self.view_after(segment.base_offset);
+        }
+        Ok(self.tail_batch_at_time(timestamp_ms, end))
+    }
+
+    /// The largest timestamp in the log, if it holds any batch.
+    ///
+    /// # Errors
+    /// An index has to be built anew and the disk fails.
+    pub async fn max_timestamp(&self) -> Result<Option<i64>, LogError> {
+        let mut max = None;
+        let mut view = self.view(self.log_start());
+        while let Some(segment) = view {
+            let index = self.index(&segment).await?;
+            max = max.max(index.max_timestamp().map(|(timestamp, _)| timestamp));
+            view = self.view_after(segment.base_offset);
+        }
+        Ok(max)
+    }
+
+    fn tail_batch_at_time(&self, timestamp_ms: i64, end: i64) -> Option<Bytes> {
+        let state = self.state.borrow();
+        let found = state.tail().find(|batch| {
+            let header = BatchHeader::peek(&batch.bytes);
+            batch.last_offset < end && header.is_some_and(|h| h.max_timestamp.get() >= timestamp_ms)
+        });
+        found.map(|batch| batch.bytes.clone())
+    }
+
+    fn view(&self, offset: i64) -> Option<SegmentView> {
+        let state = self.state.borrow();
+        state.segment_for(offset).map(|segment| SegmentView {
+            base_offset: segment.base_offset,
+            limit: segment.written,
+            index: segment.index.clone(),
+        })
+    }
+
+    fn view_after(&self, base_offset: i64) -> Option<SegmentView> {
+        let next = {
+            let state = self.state.borrow();
+            let at = state.segments().partition_point(|s| s.base_offset <= base_offset);
+            state.segments().get(at).map(|s| s.base_offset)
+        };
+        next.and_then(|base| self.view(base))
+    }
+
+    async fn index(&self, view: &SegmentView) -> Result<Rc<SegmentIndex>, LogError> {
+        match &view.index {
+            Some(index) => Ok(Rc::clone(index)),
+            None => {
+                let path = file_path(&self.dir, view.base_offset, "index");
+                let reason = "the segment has no index".to_string();
+                let path = path.display().to_string();
+                Err(LogError::Corrupt { path, position: 0, offset: view.base_offset, reason })
+            }
+        }
+    }
+
+    /// The first batch from `position` on that `wanted` accepts.
+    async fn find(
+        &self,
+        view: &SegmentView,
+        mut position: u64,
+        wanted: impl Fn(&BatchHeader) -> bool,
+    ) -> Result<Option<(u64, BatchHeader)>, LogError> {
+        while position + BATCH_HEADER_BYTES as u64 <= view.limit {
+            let to = position + BATCH_HEADER_BYTES as u64;
+            let pieces = self.slices(view, position, to).await?;
+            let header = match &pieces[..] {
+                [whole] => BatchHeader::peek(whole),
+                pieces => BatchHeader::peek(&pieces.concat()),
+            };
+            let Some(header) = header.filter(|h| {
+                let size = h.claimed_size();
+                size >= BATCH_HEADER_BYTES as i64 && position + size as u64 <= view.limit
+            }) else {
+                return Err(self.corrupt(view, position, "no whole batch where one must begin"));
+            };
+            if wanted(&header) {
+                return Ok(Some((position, header)));
+            }
+            position += header.claimed_size() as u64;
+        }
+        Ok(None)
+    }
+
+    /// The bytes from `from` to `to` of a segment, in pieces of the blocks they lie in.
+    async fn slices(&self, view: &SegmentView, from: u64, to: u64) -> Result<Vec<Bytes>, LogError> {
+        let mut pieces = Vec::with_capacity(2);
+        let mut at = from;
+        while at < to {
+            let number = at / BLOCK_LEN;
+            let block = self.block(view, number, to).await?;
+            let start = (at - number * BLOCK_LEN) as usize;
+            let end = ((to - number * BLOCK_LEN).min(BLOCK_LEN) as usize).min(block.len());
+            if start >= end {
+                return Err(self.corrupt(view, at, "the file is shorter than its batches"));
+            }
+            pieces.push(block.slice(start..end));
+            at += (end - start) as u64;
+        }
+        Ok(pieces)
+    }
+
+    /// One block, from memory or from disk. A reader that goes on from the block before, or that
+    /// wants more than one, gets several in one large read.
+    async fn block(&self, view: &SegmentView, number: u64, to: u64) -> Result<Bytes, LogError> {
+        let key = |number| (self.id, view.base_offset, number);
+        if let Some(block) = self.env.blocks.get(&key(number)) {
+            if block.len() as u64 == BLOCK_LEN {
+                return Ok(block);
+            }
+        }
+        let sequential = number > 0 && self.env.blocks.get(&key(number - 1)).is_some();
+        let wanted = to.div_ceil(BLOCK_LEN).saturating_sub(number).max(1);
+        let blocks = if sequential { wanted.max(READ_AHEAD_BLOCKS) } else { wanted };
+        let start = number * BLOCK_LEN;
+        let end = (start + blocks * BLOCK_LEN).min(view.limit);
+        let file = self.file(view.base_offset, HandleKind::Read).await?;
+        let bytes = Bytes::from(file.read_at(start, (end - start) as usize).await?);
+        for (index, at) in (0..bytes.len()).step_by(BLOCK_LEN as usize).enumerate() {
+            let piece = bytes.slice(at..(at + BLOCK_LEN as usize).min(bytes.len()));
+            // A block that is still being appended to would be out of date at once.
+            if piece.len() as u64 == BLOCK_LEN {
+                self.env.blocks.insert(key(number + index as u64), piece);
+            }
+        }
+        Ok(bytes.slice(..bytes.len().min(BLOCK_LEN as usize)))
+    }
+
+    fn corrupt(&self, view: &SegmentView, position: u64, reason: &str) -> LogError {
+        let path = file_path(&self.dir, view.base_offset, "log").display().to_string();
+        let reason = reason.to_string();
+        LogError::Corrupt { path, position, offset: view.base_offset, reason }
+    }
+}

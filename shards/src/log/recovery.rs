@@ -1,0 +1,232 @@
+//! Opens a partition's directory: which segments there are, what in them is whole, and what the
+//! producers had written. After a clean stop the files are taken at their word; after a crash the
+//! last segment is walked batch by batch and cut at the first hole.
+
+use std::path::Path;
+use std::rc::Rc;
+
+use super::config::LogConfig;
+use super::env::LogEnv;
+use super::error::LogError;
+use super::index::SegmentIndex;
+use super::log::Log;
+use super::producers::Producers;
+use super::scan::{scan, Scanned};
+use super::segment::{file_path, parse_file_name, Segment};
+use super::snapshots;
+use super::state::LogState;
+use crate::disk::{self, align_down, Access, DiskError, File};
+
+/// What opening a log found and did.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Recovered {
+    /// Segments that were walked batch by batch.
+    pub scanned_segments: usize,
+    pub scanned_bytes: u64,
+    /// Bytes behind the last whole batch that were cut, unused space not counted.
+    pub cut_bytes: u64,
+    pub rebuilt_indexes: usize,
+}
+
+/// Opens the log in `dir`. `clean`: the directory was closed in order, see [`Log::close`].
+///
+/// # Errors
+/// A file cannot be read or cut.
+pub async fn recover(
+    env: &Rc<LogEnv>,
+    dir: &Path,
+    config: LogConfig,
+    clean: bool,
+) -> Result<(Rc<Log>, Recovered), LogError> {
+    let mut report = Recovered::default();
+    let mut bases = list_segments(dir).await?;
+    if bases.is_empty() {
+        disk::write_small(&file_path(dir, 0, "log"), Vec::new()).await?;
+        bases.push(0);
+    }
+    let (from, mut producers) = snapshots::load(dir, i64::MIN, i64::MAX).await?;
+    let mut recovery = Recovery { dir, config: &config, clean, report: &mut report, from };
+    let (segments, log_end) = recovery.segments(&bases, &mut producers).await?;
+    if from > log_end {
+        // The snapshot is ahead of the log: damage took batches back. Start from an older one.
+        tracing::warn!(log = %dir.display(), "the producer snapshot at {from} is ahead of the log");
+        let (older, again) = snapshots::load(dir, i64::MIN, log_end).await?;
+        producers = again;
+        recovery.from = older;
+        recovery.clean = false;
+        let kept: Vec<i64> = segments.iter().map(|s| s.base_offset).collect();
+        recovery.segments(&kept, &mut producers).await?;
+    }
+    let partial_block = read_partial_block(dir, segments.last()).await?;
+    let log_start = segments.first().map_or(0, |s| s.base_offset);
+    let state = LogState::new(config, segments, log_start, log_end, partial_block, producers);
+    Ok((Log::open(env, dir, state), report))
+}
+
+async fn list_segments(dir: &Path) -> Result<Vec<i64>, DiskError> {
+    let names = disk::list_dir(dir).await?;
+    Ok(names.iter().filter_map(|(name, _)| parse_file_name(name, "log")).collect())
+}
+
+struct Recovery<'a> {
+    dir: &'a Path,
+    config: &'a LogConfig,
+    clean: bool,
+    report: &'a mut Recovered,
+    /// Producers are known up to this offset.
+    from: i64,
+}
+
+impl Recovery<'_> {
+    /// The usable segments in order, and the log end offset.
+    async fn segments(
+        &mut self,
+        bases: &[i64],
+        producers: &mut Producers,
+    ) -> Result<(Vec<Segment>, i64), LogError> {
+        let mut segments: Vec<Segment> = Vec::with_capacity(bases.len());
+        let mut log_end = bases.first().copied().unwrap_or(0);
+        for (at, &base) in bases.iter().enumerate() {
+            let last = at + 1 == bases.len();
+            // Sealed segments were durable before the next one began; what must still be walked
+            // is what a crash may have torn, and what the producers' snapshot does not cover.
+            let trusted = match bases.get(at + 1) {
+                Some(next) => self.from >= *next,
+                None => self.clean && self.from >= base,
+            };
+            let segment = if trusted { self.read_index(base).await? } else { None };
+            if let Some(segment) = segment {
+                log_end = match bases.get(at + 1) {
+                    Some(next) => *next,
+                    None => self.end_of(&segment).await?,
+                };
+                segments.push(segment);
+                continue;
+            }
+            let (segment, scanned) = self.walk(base, producers).await?;
+            log_end = scanned.end_offset;
+            let hole = scanned.damage.is_some() && !last;
+            segments.push(segment);
+            if hole {
+                self.set_aside(&bases[at + 1..]).await?;
+                break;
+            }
+        }
+        Ok((segments, log_end))
+    }
+
+    /// A segment whose index files fit it.
+    async fn read_index(&self, base: i64) -> Result<Option<Segment>, LogError> {
+        let file = File::open(&file_path(self.dir, base, "log"), Access::Read).await?;
+        let size = file.size().await?;
+        let offsets = disk::read_small(&file_path(self.dir, base, "index")).await?;
+        let times = disk::read_small(&file_path(self.dir, base, "timeindex")).await?;
+        let (Some(offsets), Some(times)) = (offsets, times) else { return Ok(None) };
+        let Some(index) = SegmentIndex::decode(&offsets, &times, size) else { return Ok(None) };
+        let mut segment = Segment::new(base);
+        (segment.size, segment.written, segment.synced, segment.allocated) =
+            (size, size, size, size);
+        segment.index = Some(Rc::new(index));
+        Ok(Some(segment))
+    }
+
+    /// The log end offset of a cleanly closed last segment: walks the headers behind its last
+    /// index entry.
+    async fn end_of(&self, segment: &Segment) -> Result<i64, LogError> {
+        let base = segment.base_offset;
+        let Some(index) = &segment.index else { return Ok(base) };
+        let file = File::open(&file_path(self.dir, base, "log"), Access::Read).await?;
+        let mut position = index.position_before(u32::MAX);
+        let mut end = base;
+        while position < segment.size {
+            let bytes = file.read_at(position, super::batch::BATCH_HEADER_BYTES).await?;
+            let header = super::batch::BatchHeader::peek(&bytes);
+            let Some(header) = header.filter(|h| h.claimed_size() > 0) else {
+                let path = file.path().display().to_string();
+                let reason = "no batch where the index points".to_string();
+                return Err(LogError::Corrupt { path, position, offset: end, reason });
+            };
+            position += header.claimed_size() as u64;
+            end = header.last_offset() + 1;
+        }
+        Ok(end)
+    }
+
+    /// Walks a segment, cuts what is behind its last whole batch and builds its index anew.
+    async fn walk(
+        &mut self,
+        base: i64,
+        producers: &mut Producers,
+    ) -> Result<(Segment, Scanned), LogError> {
+        let path = file_path(self.dir, base, "log");
+        let file = File::open(&path, Access::Write).await?;
+        let size = file.size().await?;
+        if size == 0 {
+            let scanned = Scanned { end_position: 0, end_offset: base, damage: None };
+            return Ok((Segment::new(base), scanned));
+        }
+        let mut index = SegmentIndex::default();
+        let (interval, from) = (self.config.index_interval_bytes, self.from);
+        let scanned = scan(&file, base, size, |header, position| {
+            index.note(base, header, position, interval);
+            if header.base_offset.get() >= from {
+                producers.note(header);
+            }
+        })
+        .await?;
+        self.report.scanned_segments += 1;
+        self.report.scanned_bytes += scanned.end_position;
+        self.report.rebuilt_indexes += 1;
+        if let Some(reason) = &scanned.damage {
+            self.report.cut_bytes += size - scanned.end_position;
+            tracing::warn!(
+                file = %path.display(),
+                offset = scanned.end_offset,
+                position = scanned.end_position,
+                file_bytes = size,
+                "cut the segment after its last whole batch: {reason}"
+            );
+        }
+        if size != scanned.end_position {
+            file.truncate(scanned.end_position).await?;
+        }
+        // Written by a process that did not live to say whether it was durable.
+        file.sync_data().await?;
+        let (offsets, times) = index.encode();
+        disk::write_small(&file_path(self.dir, base, "index"), offsets).await?;
+        disk::write_small(&file_path(self.dir, base, "timeindex"), times).await?;
+        let mut segment = Segment::new(base);
+        let end = scanned.end_position;
+        (segment.size, segment.written, segment.synced, segment.allocated) = (end, end, end, end);
+        segment.index = Some(Rc::new(index));
+        Ok((segment, scanned))
+    }
+
+    /// Segments behind a hole cannot be part of the log; they are renamed, not deleted.
+    async fn set_aside(&self, bases: &[i64]) -> Result<(), LogError> {
+        for &base in bases {
+            let path = file_path(self.dir, base, "log");
+            let aside = file_path(self.dir, base, "log.orphan");
+            tracing::warn!(file = %path.display(), "set aside as .orphan: it follows a hole");
+            disk::rename(&path, &aside).await?;
+        }
+        Ok(())
+    }
+}
+
+/// What the active segment holds behind its last whole block: the next write begins with it.
+async fn read_partial_block(dir: &Path, active: Option<&Segment>) -> Result<Vec<u8>, DiskError> {
+    let Some(segment) = active else { return Ok(Vec::new()) };
+    let start = align_down(segment.written);
+    if start == segment.written {
+        return Ok(Vec::new());
+    }
+    let path = file_path(dir, segment.base_offset, "log");
+    let file = File::open(&path, Access::Read).await?;
+    let want = (segment.written - start) as usize;
+    let bytes = file.read_at(start, want).await?;
+    if bytes.len() != want {
+        return Err(DiskError::short("read", &path, bytes.len(), want));
+    }
+    Ok(bytes)
+}

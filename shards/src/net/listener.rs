@@ -1,0 +1,58 @@
+use std::io;
+use std::net::{SocketAddr, TcpListener as StdListener};
+use std::time::Duration;
+
+use super::Stream;
+use crate::runtime::sleep;
+
+/// One shard's listener. All shards bind the same address (`SO_REUSEPORT`); the kernel spreads
+/// new connections over them.
+pub struct Listener {
+    inner: glommio::net::TcpListener,
+}
+
+/// Pause after the process ran out of descriptors, before accepting is tried again.
+const EXHAUSTED_PAUSE: Duration = Duration::from_millis(100);
+
+impl Listener {
+    /// # Errors
+    /// The address cannot be bound.
+    pub fn bind(address: SocketAddr) -> io::Result<Listener> {
+        let inner = glommio::net::TcpListener::bind(address).map_err(io::Error::from)?;
+        Ok(Listener { inner })
+    }
+
+    /// # Errors
+    /// The kernel does not tell.
+    pub fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.inner.local_addr().map_err(io::Error::from)
+    }
+
+    /// The next connection. Failures that concern one connection, or that pass (no descriptors
+    /// left), are waited out here.
+    pub async fn accept(&self) -> Stream {
+        let mut reported = false;
+        loop {
+            match self.inner.accept().await {
+                Ok(stream) => return Stream::new(stream),
+                Err(error) => {
+                    let error = io::Error::from(error);
+                    if !reported && error.kind() != io::ErrorKind::ConnectionAborted {
+                        tracing::warn!("cannot accept connections for now: {error}");
+                        reported = true;
+                    }
+                    sleep(EXHAUSTED_PAUSE).await;
+                }
+            }
+        }
+    }
+}
+
+/// Binds `address` alone for a moment, so that another process on the same port is noticed:
+/// `SO_REUSEPORT` would let both share it in silence. Returns the address with its real port.
+///
+/// # Errors
+/// `AddrInUse`, or what else binding answers.
+pub fn port_is_free(address: SocketAddr) -> io::Result<SocketAddr> {
+    StdListener::bind(address)?.local_addr()
+}

@@ -1,0 +1,267 @@
+//! The log on a real disk: appended, crashed, reopened. A crash here is dropping the log without
+//! closing it; killing the process is the broker's crash test.
+
+use std::cell::RefCell;
+use std::fs;
+use std::future::Future;
+use std::path::Path;
+use std::rc::Rc;
+
+use bytes::BytesMut;
+use corelane_shards::log::batch::{build, BatchHeader};
+use corelane_shards::log::{
+    recover, AppendWaiter, Durability, Log, LogConfig, LogEnv, LogEnvLimits, LogError, Recovered,
+};
+use corelane_shards::runtime::{yield_now, Engine, EngineConfig, ShardContext, Shutdown};
+
+/// Runs a test's future on a shard of its own.
+fn on_shard<F, Fut>(test: F)
+where
+    F: Fn(Rc<LogEnv>) -> Fut + Clone + Send + 'static,
+    Fut: Future<Output = ()> + 'static,
+{
+    let config = EngineConfig { shards: Some(1), ..EngineConfig::default() };
+    let main = move |context: ShardContext<(), ()>| {
+        let test = test.clone();
+        async move {
+            let limits =
+                LogEnvLimits { tail_bytes: 64 << 10, block_bytes: 8 << 20, open_files: 64 };
+            test(LogEnv::new(limits, context.foreground)).await;
+            Ok::<(), String>(())
+        }
+    };
+    Engine::start(&config, Shutdown::default(), main).expect("starts").join().expect("test passes");
+}
+
+#[derive(Default)]
+struct Results(RefCell<Vec<(usize, Result<(), LogError>)>>);
+
+impl AppendWaiter for Results {
+    fn done(&self, index: usize, result: Result<(), LogError>) {
+        self.0.borrow_mut().push((index, result));
+    }
+}
+
+async fn wait_for(results: &Results, count: usize) {
+    while results.0.borrow().len() < count {
+        yield_now().await;
+    }
+}
+
+fn batch(value: &str) -> BytesMut {
+    BytesMut::from(&build::batch(&[value.as_bytes(), b"second"], 1_000, None)[..])
+}
+
+async fn create(env: &Rc<LogEnv>, dir: &Path, config: LogConfig) -> Rc<Log> {
+    Log::create(env, dir, config, "version: 0\n".to_string()).await.expect("creates")
+}
+
+/// Appends `count` batches, some plain and some durable, and waits for all of them.
+async fn fill(log: &Rc<Log>, count: usize) {
+    let results = Rc::new(Results::default());
+    for index in 0..count {
+        let level = if index % 3 == 0 { Durability::Durable } else { Durability::Written };
+        let value = format!("value-{index}-{}", "x".repeat(index % 900));
+        let waiter = Some((results.clone() as Rc<dyn AppendWaiter>, index));
+        log.append(batch(&value), 0, level, 5, waiter).expect("appends");
+        if index % 7 == 0 {
+            yield_now().await;
+        }
+    }
+    wait_for(&results, count).await;
+    assert!(results.0.borrow().iter().all(|(_, result)| result.is_ok()));
+}
+
+/// All batches from `offset` on, each as (base offset, bytes).
+async fn read_all(log: &Log, mut offset: i64) -> Vec<(i64, Vec<u8>)> {
+    let mut out = Vec::new();
+    let end = log.safe_end();
+    while offset < end {
+        let bytes = log.read(offset, end, 50_000, true).await.expect("reads").concat();
+        assert!(!bytes.is_empty(), "stuck at {offset}");
+        let mut rest = &bytes[..];
+        while let Some(header) = BatchHeader::peek(rest) {
+            let len = header.claimed_size() as usize;
+            if len > rest.len() {
+                break;
+            }
+            out.push((header.base_offset.get(), rest[..len].to_vec()));
+            offset = header.last_offset() + 1;
+            rest = &rest[len..];
+        }
+    }
+    out
+}
+
+fn offsets(batches: &[(i64, Vec<u8>)]) -> Vec<i64> {
+    batches.iter().map(|(offset, _)| *offset).collect()
+}
+
+async fn reopen(env: &Rc<LogEnv>, dir: &Path, clean: bool) -> (Rc<Log>, Recovered) {
+    recover(env, dir, small_segments(), clean).await.expect("recovers")
+}
+
+fn small_segments() -> LogConfig {
+    LogConfig { segment_bytes: 100_000, ..LogConfig::default() }
+}
+
+#[test]
+fn batches_are_read_back_from_memory_and_disk_across_segments() {
+    on_shard(|env| async move {
+        let dir = tempfile::tempdir().expect("a directory");
+        let log = create(&env, &dir.path().join("t-0"), small_segments()).await;
+        fill(&log, 600).await;
+        let read = read_all(&log, 0).await;
+        assert_eq!(offsets(&read), (0..600).map(|n| n * 2).collect::<Vec<i64>>());
+        assert!(env.tail.used() <= 64 << 10, "memory is bounded, most was read from disk");
+        let from_the_middle = read_all(&log, 601).await;
+        assert_eq!(from_the_middle, read[300..].to_vec(), "an offset inside a batch finds it");
+        assert!(matches!(
+            log.read(1_201, 1_200, 100, true).await,
+            Err(LogError::OffsetOutOfRange { .. })
+        ));
+        let segments = fs::read_dir(log.dir()).expect("lists").count();
+        assert!(segments > 9, "several segments were made");
+    });
+}
+
+#[test]
+fn a_cleanly_closed_log_is_opened_without_a_scan_and_goes_on() {
+    on_shard(|env| async move {
+        let dir = tempfile::tempdir().expect("a directory");
+        let path = dir.path().join("t-0");
+        let log = create(&env, &path, small_segments()).await;
+        fill(&log, 300).await;
+        let before = read_all(&log, 0).await;
+        log.close().await.expect("closes");
+        assert!(matches!(
+            log.append(batch("late"), 0, Durability::Written, 5, None),
+            Err(LogError::Closed)
+        ));
+        let (log, report) = reopen(&env, &path, true).await;
+        assert_eq!(report.scanned_segments, 0);
+        assert_eq!(read_all(&log, 0).await, before);
+        fill(&log, 100).await;
+        assert_eq!(offsets(&read_all(&log, 590).await)[..3], [590, 592, 594]);
+        assert_eq!(log.log_end(), 800);
+    });
+}
+
+#[test]
+fn a_crashed_log_keeps_all_that_was_acknowledged() {
+    on_shard(|env| async move {
+        let dir = tempfile::tempdir().expect("a directory");
+        let path = dir.path().join("t-0");
+        let log = create(&env, &path, small_segments()).await;
+        fill(&log, 300).await;
+        let before = read_all(&log, 0).await;
+        drop(log);
+        let (log, report) = reopen(&env, &path, false).await;
+        assert_eq!(report.scanned_segments, 1, "only the last segment can be torn");
+        assert_eq!(report.cut_bytes, 0, "preallocated space is no damage");
+        assert_eq!(read_all(&log, 0).await, before);
+        fill(&log, 10).await;
+        assert_eq!(log.log_end(), 620);
+    });
+}
+
+#[test]
+fn a_torn_tail_is_cut_at_the_last_whole_batch_wherever_it_tears() {
+    on_shard(|env| async move {
+        let dir = tempfile::tempdir().expect("a directory");
+        let path = dir.path().join("t-0");
+        let log = create(&env, &path, LogConfig::default()).await;
+        fill(&log, 20).await;
+        let whole = read_all(&log, 0).await;
+        log.close().await.expect("closes");
+        let file = path.join("00000000000000000000.log");
+        let bytes = fs::read(&file).expect("reads");
+        let last_start = bytes.len() - whole[19].1.len();
+        for cut in (last_start + 1..bytes.len()).step_by(7) {
+            fs::write(&file, &bytes[..cut]).expect("writes");
+            let (log, _) = reopen(&env, &path, false).await;
+            assert_eq!(log.log_end(), 38, "cut at {cut}");
+            assert_eq!(read_all(&log, 0).await, whole[..19].to_vec());
+            assert_eq!(fs::metadata(&file).expect("stat").len(), last_start as u64);
+        }
+    });
+}
+
+#[test]
+fn missing_and_wrong_indexes_are_built_anew() {
+    on_shard(|env| async move {
+        let dir = tempfile::tempdir().expect("a directory");
+        let path = dir.path().join("t-0");
+        let log = create(&env, &path, small_segments()).await;
+        fill(&log, 600).await;
+        let before = read_all(&log, 0).await;
+        log.close().await.expect("closes");
+        for (number, entry) in fs::read_dir(&path).expect("lists").enumerate() {
+            let file = entry.expect("an entry").path();
+            let extension = file.extension().and_then(|e| e.to_str());
+            match extension {
+                Some("index") if number % 2 == 0 => fs::remove_file(&file).expect("removes"),
+                Some("index" | "timeindex") => fs::write(&file, b"nonsense").expect("writes"),
+                _ => {}
+            }
+        }
+        let (log, report) = reopen(&env, &path, true).await;
+        assert!(report.rebuilt_indexes > 2);
+        assert_eq!(read_all(&log, 0).await, before);
+    });
+}
+
+#[test]
+fn producers_are_known_after_clean_stop_and_crash() {
+    for clean in [true, false] {
+        on_shard(move |env| async move {
+            let dir = tempfile::tempdir().expect("a directory");
+            let path = dir.path().join("t-0");
+            let log = create(&env, &path, small_segments()).await;
+            let send = |log: &Rc<Log>, sequence: i32| {
+                let producer = build::Producer { id: 77, epoch: 0, sequence };
+                let bytes = build::batch(&[&[1; 3_000]], 1_000, Some(producer));
+                log.append(BytesMut::from(&bytes[..]), 0, Durability::Durable, 1_000, None)
+            };
+            for sequence in 0..80 {
+                assert_eq!(send(&log, sequence).expect("appends").base_offset, i64::from(sequence));
+            }
+            while log.dirty_bytes() > 0 {
+                yield_now().await;
+            }
+            if clean {
+                log.close().await.expect("closes");
+            }
+            drop(log);
+            let (log, _) = reopen(&env, &path, clean).await;
+            let again = send(&log, 79).expect("a retry is answered");
+            assert!(again.duplicate && again.base_offset == 79);
+            let gap = send(&log, 81).expect_err("a batch is missing");
+            assert!(matches!(gap, LogError::OutOfOrderSequence { expected: 80, got: 81 }));
+            assert_eq!(send(&log, 80).expect("the next").base_offset, 80);
+            assert_eq!(log.log_end(), 81);
+        });
+    }
+}
+
+#[test]
+fn times_are_found_and_the_largest_is_known() {
+    on_shard(|env| async move {
+        let dir = tempfile::tempdir().expect("a directory");
+        let log = create(&env, &dir.path().join("t-0"), small_segments()).await;
+        let results = Rc::new(Results::default());
+        for index in 0..400usize {
+            let bytes = build::batch(&[&[2; 800]], 10_000 + index as i64 * 10, None);
+            let waiter = Some((results.clone() as Rc<dyn AppendWaiter>, index));
+            log.append(BytesMut::from(&bytes[..]), 0, Durability::Written, 0, waiter).expect("ok");
+        }
+        wait_for(&results, 400).await;
+        for (time, offset) in [(0, 0), (10_001, 1), (12_000, 200), (13_990, 399)] {
+            let found = log.batch_at_time(time, 400).await.expect("reads").expect("found");
+            let header = BatchHeader::peek(&found).expect("a header");
+            assert_eq!(header.base_offset.get(), offset, "time {time}");
+        }
+        assert!(log.batch_at_time(13_991, 400).await.expect("reads").is_none());
+        assert_eq!(log.max_timestamp().await.expect("reads"), Some(13_990));
+    });
+}
