@@ -1,0 +1,61 @@
+//! What is served: the one table that dispatch, version checks and ApiVersions answers come from.
+
+use std::ops::RangeInclusive;
+
+use kafka_protocol::messages::api_versions_response::ApiVersion;
+use kafka_protocol::messages::ApiVersionsResponse;
+
+use super::{ApiKey, ErrorCode};
+
+/// One API: which versions are dispatched and which are advertised.
+#[derive(Debug, Clone)]
+pub struct Api {
+    pub key: ApiKey,
+    pub versions: RangeInclusive<i16>,
+    /// Lowest version advertised, where it differs. Older librdkafka takes a broker without
+    /// Produce 0 for one without compression (KAFKA-18659).
+    pub advertised_from: Option<i16>,
+}
+
+const fn api(key: ApiKey, versions: RangeInclusive<i16>) -> Api {
+    Api { key, versions, advertised_from: None }
+}
+
+/// All APIs served, by key.
+pub const APIS: &[Api] = &[
+    Api { key: ApiKey::Produce, versions: 3..=13, advertised_from: Some(0) },
+    api(ApiKey::Fetch, 4..=18),
+    api(ApiKey::ListOffsets, 1..=10),
+    api(ApiKey::Metadata, 0..=13),
+    api(ApiKey::FindCoordinator, 0..=6),
+    api(ApiKey::ApiVersions, 0..=4),
+    api(ApiKey::CreateTopics, 2..=7),
+    api(ApiKey::DeleteTopics, 1..=6),
+    api(ApiKey::InitProducerId, 0..=5),
+    api(ApiKey::OffsetForLeaderEpoch, 2..=4),
+    api(ApiKey::DescribeConfigs, 1..=4),
+    api(ApiKey::CreatePartitions, 0..=3),
+    api(ApiKey::DescribeCluster, 0..=2),
+];
+
+/// The table's row for `key`, if it is served.
+pub fn find(key: ApiKey) -> Option<&'static Api> {
+    APIS.iter().find(|api| api.key == key)
+}
+
+/// The answer to ApiVersions: the table, behind an error where the client asked in a version that
+/// is not served.
+pub fn api_versions_response(error: Option<ErrorCode>) -> ApiVersionsResponse {
+    let api_keys = APIS
+        .iter()
+        .map(|api| {
+            ApiVersion::default()
+                .with_api_key(api.key as i16)
+                .with_min_version(api.advertised_from.unwrap_or(*api.versions.start()))
+                .with_max_version(*api.versions.end())
+        })
+        .collect();
+    ApiVersionsResponse::default()
+        .with_error_code(error.map_or(0, |e| e.code()))
+        .with_api_keys(api_keys)
+}

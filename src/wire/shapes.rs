@@ -1,0 +1,123 @@
+//! The layouts of the requests that the `kafka-protocol` crate decodes, from Kafka's message
+//! definitions. Produce and Fetch have codecs of their own.
+
+use super::shape::{Field, Kind, Shape};
+use super::ApiKey;
+
+/// Later than any version.
+const ON: i16 = i16::MAX;
+
+const BYTE: Kind = Kind::Fixed(1);
+const I16: Kind = Kind::Fixed(2);
+const I32: Kind = Kind::Fixed(4);
+const I64: Kind = Kind::Fixed(8);
+const UUID: Kind = Kind::Fixed(16);
+const TEXT: Kind = Kind::Text;
+
+const fn all(kind: Kind) -> Field {
+    Field { from: 0, to: ON, kind }
+}
+
+const fn from(version: i16, kind: Kind) -> Field {
+    Field { from: version, to: ON, kind }
+}
+
+const fn only(from: i16, to: i16, kind: Kind) -> Field {
+    Field { from, to, kind }
+}
+
+const fn list(entry: &'static Kind) -> Kind {
+    Kind::List(entry)
+}
+
+const fn shape(key: ApiKey, flexible_from: i16, fields: &'static [Field]) -> Shape {
+    Shape { key, flexible_from, fields }
+}
+
+/// The layout of `key`'s requests, where the crate decodes them.
+pub fn find(key: ApiKey) -> Option<&'static Shape> {
+    SHAPES.iter().find(|shape| shape.key == key)
+}
+
+const SHAPES: &[Shape] = &[
+    shape(
+        ApiKey::ListOffsets,
+        6,
+        &[
+            all(I32),
+            from(2, BYTE),
+            all(list(&Kind::Group(&[
+                all(TEXT),
+                all(list(&Kind::Group(&[all(I32), from(4, I32), all(I64)]))),
+            ]))),
+            from(10, I32),
+        ],
+    ),
+    shape(
+        ApiKey::Metadata,
+        9,
+        &[
+            all(list(&Kind::Group(&[from(10, UUID), all(TEXT)]))),
+            from(4, BYTE),
+            only(8, 10, BYTE),
+            from(8, BYTE),
+        ],
+    ),
+    shape(ApiKey::FindCoordinator, 3, &[only(0, 3, TEXT), from(1, BYTE), from(4, list(&TEXT))]),
+    shape(ApiKey::ApiVersions, 3, &[from(3, TEXT), from(3, TEXT)]),
+    shape(
+        ApiKey::CreateTopics,
+        5,
+        &[
+            all(list(&Kind::Group(&[
+                all(TEXT),
+                all(I32),
+                all(I16),
+                all(list(&Kind::Group(&[all(I32), all(list(&I32))]))),
+                all(list(&Kind::Group(&[all(TEXT), all(TEXT)]))),
+            ]))),
+            all(I32),
+            from(1, BYTE),
+        ],
+    ),
+    shape(
+        ApiKey::DeleteTopics,
+        4,
+        &[from(6, list(&Kind::Group(&[all(TEXT), all(UUID)]))), only(0, 5, list(&TEXT)), all(I32)],
+    ),
+    shape(ApiKey::InitProducerId, 2, &[all(TEXT), all(I32), from(3, I64), from(3, I16)]),
+    shape(
+        ApiKey::OffsetForLeaderEpoch,
+        4,
+        &[
+            from(3, I32),
+            all(list(&Kind::Group(&[
+                all(TEXT),
+                all(list(&Kind::Group(&[all(I32), from(2, I32), all(I32)]))),
+            ]))),
+        ],
+    ),
+    shape(
+        ApiKey::DescribeConfigs,
+        4,
+        &[
+            all(list(&Kind::Group(&[all(BYTE), all(TEXT), all(list(&TEXT))]))),
+            from(1, BYTE),
+            from(3, BYTE),
+        ],
+    ),
+    shape(
+        ApiKey::CreatePartitions,
+        2,
+        &[
+            all(list(&Kind::Group(&[
+                all(TEXT),
+                all(I32),
+                all(list(&Kind::Group(&[all(list(&I32))]))),
+            ]))),
+            all(I32),
+            all(BYTE),
+        ],
+    ),
+    shape(ApiKey::DescribeCluster, 0, &[all(BYTE), from(1, BYTE), from(2, BYTE)]),
+];
