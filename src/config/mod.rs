@@ -1,1 +1,80 @@
-//! (see ARCHITECTURE.md)
+//! The broker's configuration: a TOML file with Kafka's names, every key declared once in `keys`.
+
+mod keys;
+mod listener;
+mod parse;
+
+use std::path::PathBuf;
+
+pub use keys::{Key, KEYS};
+pub use listener::{parse_listeners, HostPort};
+pub use parse::{load_file, parse_text, ConfigError};
+
+use crate::metadata::TopicConfig;
+
+/// How clients are told to reach partitions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Advertise {
+    /// One address; requests are routed to the owning shard inside.
+    Single,
+    /// One port and one virtual node id per shard: clients connect to the owning core.
+    PerShard,
+}
+
+/// Everything that can be set, with its value in force. Plain data, cloned to each shard.
+#[derive(Debug, Clone, PartialEq)]
+pub struct BrokerConfig {
+    pub node_id: i32,
+    pub cluster_id: Option<String>,
+    pub log_dirs: Vec<PathBuf>,
+    pub listeners: Vec<HostPort>,
+    pub advertised_listeners: Vec<HostPort>,
+    pub advertise: Advertise,
+    pub shards: Option<usize>,
+    pub cores: Option<Vec<usize>>,
+    pub spin_before_park_us: u64,
+    /// Bytes for the whole broker; each shard gets its part.
+    pub memory_bytes: u64,
+    pub auto_create_topics: bool,
+    pub num_partitions: i32,
+    pub default_replication_factor: i16,
+    pub socket_request_max_bytes: usize,
+    pub max_connections: usize,
+    pub connections_max_idle_ms: u64,
+    pub fetch_max_bytes: usize,
+    pub fetch_session_slots: usize,
+    pub topic_defaults: TopicConfig,
+}
+
+impl Default for BrokerConfig {
+    fn default() -> Self {
+        BrokerConfig {
+            node_id: 1,
+            cluster_id: None,
+            log_dirs: vec![PathBuf::from("./data")],
+            listeners: vec![HostPort { host: "0.0.0.0".to_string(), port: 9092 }],
+            advertised_listeners: Vec::new(),
+            advertise: Advertise::Single,
+            shards: None,
+            cores: None,
+            spin_before_park_us: 0,
+            memory_bytes: default_memory_bytes(),
+            auto_create_topics: true,
+            num_partitions: 1,
+            default_replication_factor: 1,
+            socket_request_max_bytes: 100 << 20,
+            max_connections: 100_000,
+            connections_max_idle_ms: 600_000,
+            fetch_max_bytes: 55 << 20,
+            fetch_session_slots: 1000,
+            topic_defaults: TopicConfig::default(),
+        }
+    }
+}
+
+/// Two fifths of the machine's memory: the rest is for the kernel and for what else runs here.
+fn default_memory_bytes() -> u64 {
+    let info = rustix::system::sysinfo();
+    let total = info.totalram as u64 * u64::from(info.mem_unit.max(1));
+    (total / 5 * 2).max(256 << 20)
+}

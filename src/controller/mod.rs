@@ -1,1 +1,17 @@
-//! (see ARCHITECTURE.md)
+//! The controller: decides about topics and producer ids, keeps the decisions in a log on disk,
+//! and tells the shards. `state` is a pure state machine, `record` and `store` its durable form,
+//! `actor` the task on the control thread, `handle` what the shards call.
+
+mod actor;
+mod handle;
+mod record;
+mod state;
+mod store;
+
+pub use actor::{run, ImageUpdate};
+pub use handle::ControllerHandle;
+pub use record::MetadataRecord;
+pub use state::{
+    ApiError, Controller, CreatedTopic, NewTopic, Placement, TopicSelector, PRODUCER_ID_BLOCK,
+};
+pub use store::{MetadataStore, StoreError};

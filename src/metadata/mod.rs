@@ -1,1 +1,10 @@
-//! (see ARCHITECTURE.md)
+//! What the cluster knows: topics, their partitions and configuration. Plain immutable data, seen
+//! by everything above the wire; made by the controller alone.
+
+mod image;
+mod name;
+mod topic_config;
+
+pub use image::{MetadataImage, PartitionImage, TopicImage};
+pub use name::TopicName;
+pub use topic_config::{TimestampType, TopicConfig, TopicKey, TOPIC_KEYS};

@@ -1,0 +1,174 @@
+//! The one list of configuration keys: what a file may say, how each value is read, and the text
+//! that stands beside it in `config/corelane.toml`.
+
+use std::path::PathBuf;
+
+use super::{parse_listeners, Advertise, BrokerConfig};
+use crate::metadata::TOPIC_KEYS;
+
+/// How a key's value (as text) is put in force; the error says what is allowed.
+type Set = fn(&mut BrokerConfig, &str) -> Result<(), String>;
+
+/// One key of the configuration file.
+pub struct Key {
+    pub name: &'static str,
+    pub default: &'static str,
+    pub doc: &'static str,
+    pub set: Set,
+}
+
+const fn key(name: &'static str, default: &'static str, doc: &'static str, set: Set) -> Key {
+    Key { name, default, doc, set }
+}
+
+fn number<T: std::str::FromStr + PartialOrd + std::fmt::Display>(
+    text: &str,
+    low: T,
+    high: T,
+) -> Result<T, String> {
+    match text.parse::<T>() {
+        Ok(value) if value >= low && value <= high => Ok(value),
+        _ => Err(format!("a whole number from {low} to {high} is allowed")),
+    }
+}
+
+fn boolean(text: &str) -> Result<bool, String> {
+    text.parse().map_err(|_| "true or false is allowed".to_string())
+}
+
+fn list(text: &str) -> impl Iterator<Item = &str> {
+    text.split(',').map(str::trim).filter(|part| !part.is_empty())
+}
+
+/// Bytes as a number with an optional unit: `65536`, `64KiB`, `512MiB`, `4GiB`.
+fn bytes(text: &str) -> Result<u64, String> {
+    let wrong = || "bytes are allowed, as 4294967296, 512MiB or 4GiB".to_string();
+    let split = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let (digits, unit) = text.split_at(split);
+    let shift = match unit.trim() {
+        "" | "B" => 0,
+        "KiB" => 10,
+        "MiB" => 20,
+        "GiB" => 30,
+        _ => return Err(wrong()),
+    };
+    let number: u64 = digits.parse().map_err(|_| wrong())?;
+    number.checked_mul(1 << shift).ok_or_else(wrong)
+}
+
+/// Reads a list of cores: `0,2,4-7`.
+pub fn cores(text: &str) -> Result<Vec<usize>, String> {
+    let wrong = || "core numbers are allowed, as 0,2,4-7".to_string();
+    let mut out = Vec::new();
+    for part in list(text) {
+        let (low, high) = part.split_once('-').unwrap_or((part, part));
+        let low: usize = low.parse().map_err(|_| wrong())?;
+        let high: usize = high.parse().map_err(|_| wrong())?;
+        if low > high || high > 4095 {
+            return Err(wrong());
+        }
+        out.extend(low..=high);
+    }
+    if out.is_empty() {
+        Err(wrong())
+    } else {
+        Ok(out)
+    }
+}
+
+/// All keys of the broker itself. Defaults of topics follow in [`TOPIC_KEYS`].
+pub const KEYS: &[Key] = &[
+    key("node.id", "1", "This broker's number in the cluster.", |c, v| {
+        c.node_id = number(v, 0, i32::MAX)?;
+        Ok(())
+    }),
+    key("cluster.id", "", "Made at the first start where it is empty.", |c, v| {
+        c.cluster_id = (!v.is_empty()).then(|| v.to_string());
+        Ok(())
+    }),
+    key("log.dirs", "./data", "Where partitions are kept; several, separated by commas, are spread over.", |c, v| {
+        c.log_dirs = list(v).map(PathBuf::from).collect();
+        if c.log_dirs.is_empty() { Err("one directory or more is allowed".to_string()) } else { Ok(()) }
+    }),
+    key("listeners", "PLAINTEXT://0.0.0.0:9092", "Addresses to listen on; IPv6 as PLAINTEXT://[::]:9092.", |c, v| {
+        c.listeners = parse_listeners(v)?;
+        Ok(())
+    }),
+    key("advertised.listeners", "", "Addresses that clients are told; empty: those of `listeners` (0.0.0.0 becomes this host's name).", |c, v| {
+        c.advertised_listeners = if v.is_empty() { Vec::new() } else { parse_listeners(v)? };
+        Ok(())
+    }),
+    key("advertise", "single", "single: one address, requests are routed inside. per-shard: one port (from the listener's port upwards) and one virtual node id for each shard, so that clients connect to the owning core.", |c, v| {
+        c.advertise = match v {
+            "single" => Advertise::Single,
+            "per-shard" => Advertise::PerShard,
+            _ => return Err("single or per-shard is allowed".to_string()),
+        };
+        Ok(())
+    }),
+    key("shards", "", "Number of shards; empty: one per core.", |c, v| {
+        c.shards = if v.is_empty() { None } else { Some(number(v, 1, 1024)?) };
+        Ok(())
+    }),
+    key("cores", "", "Cores to pin shards to, as 0,2,4-7; empty: all.", |c, v| {
+        c.cores = if v.is_empty() { None } else { Some(cores(v)?) };
+        Ok(())
+    }),
+    key("spin.before.park.us", "0", "Microseconds an idle shard polls before it sleeps: latency for power.", |c, v| {
+        c.spin_before_park_us = number(v, 0, 1_000_000)?;
+        Ok(())
+    }),
+    key("memory", "", "Bytes for requests and caches of all shards, as 4GiB; empty: two fifths of the machine's memory.", |c, v| {
+        if !v.is_empty() {
+            c.memory_bytes = bytes(v)?;
+            if c.memory_bytes < 64 << 20 {
+                return Err("64MiB or more is allowed".to_string());
+            }
+        }
+        Ok(())
+    }),
+    key("auto.create.topics.enable", "true", "Whether asking for an unknown topic creates it.", |c, v| {
+        c.auto_create_topics = boolean(v)?;
+        Ok(())
+    }),
+    key("num.partitions", "1", "Partitions of a topic created without a number.", |c, v| {
+        c.num_partitions = number(v, 1, 100_000)?;
+        Ok(())
+    }),
+    key("default.replication.factor", "1", "Replicas of a topic created without a number.", |c, v| {
+        c.default_replication_factor = number(v, 1, 1)?;
+        Ok(())
+    }),
+    key("socket.request.max.bytes", "104857600", "Largest request, in bytes.", |c, v| {
+        c.socket_request_max_bytes = number(v, 1024, i32::MAX as usize)?;
+        Ok(())
+    }),
+    key("max.connections", "100000", "Connections per shard; more are closed at once.", |c, v| {
+        c.max_connections = number(v, 1, 10_000_000)?;
+        Ok(())
+    }),
+    key("connections.max.idle.ms", "600000", "A connection silent for longer is closed.", |c, v| {
+        c.connections_max_idle_ms = number(v, 1, u64::MAX)?;
+        Ok(())
+    }),
+    key("fetch.max.bytes", "57671680", "Most record bytes in one fetch response.", |c, v| {
+        c.fetch_max_bytes = number(v, 1024, i32::MAX as usize)?;
+        Ok(())
+    }),
+    key("max.incremental.fetch.session.cache.slots", "1000", "Fetch sessions kept per shard.", |c, v| {
+        c.fetch_session_slots = number(v, 0, 1_000_000)?;
+        Ok(())
+    }),
+];
+
+/// Sets one key, a broker's own or a default of topics by its broker name.
+///
+/// # Errors
+/// `None` for a key that does not exist, else what is allowed.
+pub fn set(config: &mut BrokerConfig, name: &str, value: &str) -> Option<Result<(), String>> {
+    if let Some(key) = KEYS.iter().find(|key| key.name == name) {
+        return Some((key.set)(config, value));
+    }
+    let key = TOPIC_KEYS.iter().find(|key| key.broker_name == name)?;
+    Some((key.set)(&mut config.topic_defaults, value))
+}

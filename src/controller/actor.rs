@@ -1,0 +1,177 @@
+//! The controller's task: takes commands one after the other, makes each decision durable, then
+//! tells every shard and waits until they serve it.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use tokio::sync::{mpsc, oneshot};
+
+use super::handle::Command;
+use super::record::MetadataRecord;
+use super::state::{ApiError, Controller, CreatedTopic, NewTopic, TopicSelector};
+use super::store::MetadataStore;
+use crate::metadata::MetadataImage;
+use crate::wire::{ErrorCode, Uuid};
+
+/// A new image on its way to a shard.
+pub struct ImageUpdate {
+    pub image: Arc<MetadataImage>,
+    /// Told once the shard serves the image.
+    pub applied: oneshot::Sender<()>,
+}
+
+/// Runs the controller until every handle is gone.
+pub async fn run(
+    controller: Controller,
+    store: MetadataStore,
+    mut commands: mpsc::UnboundedReceiver<Command>,
+    shards: Vec<mpsc::UnboundedSender<ImageUpdate>>,
+) {
+    let mut actor = Actor { controller, store, shards };
+    while let Some(command) = commands.recv().await {
+        actor.handle(command).await;
+    }
+}
+
+struct Actor {
+    controller: Controller,
+    store: MetadataStore,
+    shards: Vec<mpsc::UnboundedSender<ImageUpdate>>,
+}
+
+impl Actor {
+    async fn handle(&mut self, command: Command) {
+        // Whoever asked may be gone: its work was done all the same.
+        match command {
+            Command::CreateTopics { topics, validate_only, answer } => {
+                let _ = answer.send(self.create_topics(topics, validate_only).await);
+            }
+            Command::DeleteTopics { topics, answer } => {
+                let _ = answer.send(self.delete_topics(topics).await);
+            }
+            Command::CreatePartitions { topics, validate_only, answer } => {
+                let _ = answer.send(self.create_partitions(topics, validate_only).await);
+            }
+            Command::AllocateProducerIds { answer } => {
+                let (first, record) = self.controller.allocate_producer_ids();
+                let committed = self.commit(vec![record]);
+                let _ = answer.send(committed.map(|()| first));
+            }
+        }
+    }
+
+    async fn create_topics(
+        &mut self,
+        topics: Vec<NewTopic>,
+        validate_only: bool,
+    ) -> Vec<Result<CreatedTopic, ApiError>> {
+        let mut results = Vec::with_capacity(topics.len());
+        let mut changed = false;
+        for topic in &topics {
+            let twice = topics.iter().filter(|other| other.name == topic.name).count() > 1;
+            let decided = match twice {
+                true => Err(ApiError::new(
+                    ErrorCode::InvalidRequest,
+                    "Duplicate topic name in the request.",
+                )),
+                false => self.controller.create_topic(topic, Uuid::new_v4()),
+            };
+            let result = decided.and_then(|(record, created)| {
+                if !validate_only {
+                    self.commit(vec![record])?;
+                    changed = true;
+                }
+                Ok(created)
+            });
+            results.push(result);
+        }
+        if changed {
+            self.publish().await;
+        }
+        results
+    }
+
+    async fn delete_topics(
+        &mut self,
+        topics: Vec<TopicSelector>,
+    ) -> Vec<Result<(String, Uuid), ApiError>> {
+        let mut results = Vec::with_capacity(topics.len());
+        let mut changed = false;
+        for topic in &topics {
+            let decided = self.controller.delete_topic(topic);
+            let result = decided.and_then(|(record, name, id)| {
+                self.commit(vec![record])?;
+                changed = true;
+                Ok((name.to_string(), id))
+            });
+            results.push(result);
+        }
+        if changed {
+            self.publish().await;
+        }
+        results
+    }
+
+    async fn create_partitions(
+        &mut self,
+        topics: Vec<(String, i32, Option<Vec<Vec<i32>>>)>,
+        validate_only: bool,
+    ) -> Vec<Result<(), ApiError>> {
+        let mut results = Vec::with_capacity(topics.len());
+        let mut seen = BTreeSet::new();
+        let mut changed = false;
+        for (name, count, assignments) in &topics {
+            let decided = match seen.insert(name) {
+                false => {
+                    Err(ApiError::new(ErrorCode::InvalidRequest, "Duplicate topic in the request."))
+                }
+                true => self.controller.create_partitions(name, *count, assignments.as_deref()),
+            };
+            let result = decided.and_then(|record| {
+                if !validate_only {
+                    self.commit(vec![record])?;
+                    changed = true;
+                }
+                Ok(())
+            });
+            results.push(result);
+        }
+        if changed {
+            self.publish().await;
+        }
+        results
+    }
+
+    /// Makes a decision durable, then puts it in force here.
+    fn commit(&mut self, records: Vec<MetadataRecord>) -> Result<(), ApiError> {
+        let failed = |message: String| {
+            tracing::error!("the metadata log cannot be written: {message}");
+            ApiError::new(ErrorCode::KafkaStorageError, message)
+        };
+        self.store.append(&records).map_err(|e| failed(e.to_string()))?;
+        for record in &records {
+            self.controller.apply(record).map_err(failed)?;
+        }
+        let controller = &self.controller;
+        if let Err(error) = self.store.compact(|| controller.records()) {
+            tracing::warn!("the metadata log stays as it is: {error}");
+        }
+        Ok(())
+    }
+
+    /// Tells every shard and waits until all serve the new image.
+    async fn publish(&self) {
+        let image = Arc::new(self.controller.image().clone());
+        let mut waiting = Vec::with_capacity(self.shards.len());
+        for shard in &self.shards {
+            let (applied, done) = oneshot::channel();
+            if shard.send(ImageUpdate { image: Arc::clone(&image), applied }).is_ok() {
+                waiting.push(done);
+            }
+        }
+        for done in waiting {
+            // A shard that stops drops its end: nothing is left to wait for.
+            let _ = done.await;
+        }
+    }
+}

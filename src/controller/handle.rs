@@ -1,0 +1,105 @@
+use std::time::Duration;
+
+use tokio::sync::{mpsc, oneshot};
+
+use super::state::{ApiError, CreatedTopic, NewTopic, TopicSelector};
+use crate::wire::{ErrorCode, Uuid};
+
+/// What the controller is asked to do, with where the answer goes.
+pub enum Command {
+    CreateTopics {
+        topics: Vec<NewTopic>,
+        validate_only: bool,
+        answer: oneshot::Sender<Vec<Result<CreatedTopic, ApiError>>>,
+    },
+    DeleteTopics {
+        topics: Vec<TopicSelector>,
+        answer: oneshot::Sender<Vec<Result<(String, Uuid), ApiError>>>,
+    },
+    CreatePartitions {
+        topics: Vec<(String, i32, Option<Vec<Vec<i32>>>)>,
+        validate_only: bool,
+        answer: oneshot::Sender<Vec<Result<(), ApiError>>>,
+    },
+    AllocateProducerIds {
+        answer: oneshot::Sender<Result<i64, ApiError>>,
+    },
+}
+
+/// How shards reach the controller. Cheap to clone, crosses threads; its futures run on any
+/// executor.
+#[derive(Clone)]
+pub struct ControllerHandle {
+    commands: mpsc::UnboundedSender<Command>,
+}
+
+impl ControllerHandle {
+    /// The handle, and the end that [`super::run`] takes.
+    pub fn new() -> (ControllerHandle, mpsc::UnboundedReceiver<Command>) {
+        let (commands, receiver) = mpsc::unbounded_channel();
+        (ControllerHandle { commands }, receiver)
+    }
+
+    /// One result per topic, in order. Topics that were created are durable and served.
+    ///
+    /// # Errors
+    /// The controller has stopped, or has not answered in time (the work goes on).
+    pub async fn create_topics(
+        &self,
+        topics: Vec<NewTopic>,
+        validate_only: bool,
+        timeout: Duration,
+    ) -> Result<Vec<Result<CreatedTopic, ApiError>>, ErrorCode> {
+        let make = |answer| Command::CreateTopics { topics, validate_only, answer };
+        self.ask(make, timeout).await
+    }
+
+    /// One result per topic, in order.
+    ///
+    /// # Errors
+    /// As [`ControllerHandle::create_topics`].
+    pub async fn delete_topics(
+        &self,
+        topics: Vec<TopicSelector>,
+        timeout: Duration,
+    ) -> Result<Vec<Result<(String, Uuid), ApiError>>, ErrorCode> {
+        self.ask(|answer| Command::DeleteTopics { topics, answer }, timeout).await
+    }
+
+    /// One result per topic, in order: name, new total, and the replicas of the added ones.
+    ///
+    /// # Errors
+    /// As [`ControllerHandle::create_topics`].
+    pub async fn create_partitions(
+        &self,
+        topics: Vec<(String, i32, Option<Vec<Vec<i32>>>)>,
+        validate_only: bool,
+        timeout: Duration,
+    ) -> Result<Vec<Result<(), ApiError>>, ErrorCode> {
+        let make = |answer| Command::CreatePartitions { topics, validate_only, answer };
+        self.ask(make, timeout).await
+    }
+
+    /// The first of a block of [`super::PRODUCER_ID_BLOCK`] producer ids.
+    ///
+    /// # Errors
+    /// As [`ControllerHandle::create_topics`], or the block could not be made durable.
+    pub async fn allocate_producer_ids(&self, timeout: Duration) -> Result<i64, ErrorCode> {
+        let answer = self.ask(|answer| Command::AllocateProducerIds { answer }, timeout).await?;
+        answer.map_err(|error| error.code)
+    }
+
+    async fn ask<T>(
+        &self,
+        make: impl FnOnce(oneshot::Sender<T>) -> Command,
+        timeout: Duration,
+    ) -> Result<T, ErrorCode> {
+        let (answer, answered) = oneshot::channel();
+        self.commands.send(make(answer)).map_err(|_| ErrorCode::BrokerNotAvailable)?;
+        match corelane_shards::runtime::timeout(timeout, answered).await {
+            Some(Ok(answer)) => Ok(answer),
+            Some(Err(_)) => Err(ErrorCode::BrokerNotAvailable),
+            None => Err(ErrorCode::RequestTimedOut),
+        }
+    }
+}

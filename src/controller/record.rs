@@ -1,0 +1,24 @@
+use rkyv::{Archive, Deserialize, Serialize};
+
+/// One decision of the controller, as it is kept on disk.
+#[derive(Debug, Clone, PartialEq, Eq, Archive, Serialize, Deserialize)]
+pub enum MetadataRecord {
+    TopicCreated {
+        id: u128,
+        name: String,
+        /// Directory id (`directory.id` of `meta.properties`) of each partition.
+        directories: Vec<String>,
+        configs: Vec<(String, String)>,
+    },
+    PartitionsAdded {
+        topic: u128,
+        directories: Vec<String>,
+    },
+    TopicDeleted {
+        id: u128,
+    },
+    /// Producer ids below this have been handed out.
+    ProducerIds {
+        next: i64,
+    },
+}

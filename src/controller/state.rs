@@ -1,0 +1,519 @@
+//! The controller's decisions, as a pure state machine: commands in, records and answers out.
+
+use std::collections::BTreeMap;
+
+use corelane_shards::runtime::ShardId;
+use uuid::Uuid;
+
+use super::record::MetadataRecord;
+use crate::metadata::{MetadataImage, PartitionImage, TopicConfig, TopicImage, TopicName};
+use crate::wire::ErrorCode;
+
+/// Producer ids handed to a shard at once, as in Kafka.
+pub const PRODUCER_ID_BLOCK: i64 = 1000;
+/// Most partitions one request may create, over all its topics.
+const MAX_PARTITIONS_PER_REQUEST: i64 = 10_000;
+
+/// A Kafka error with its words.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ApiError {
+    pub code: ErrorCode,
+    pub message: String,
+}
+
+impl ApiError {
+    pub fn new(code: ErrorCode, message: impl Into<String>) -> Self {
+        ApiError { code, message: message.into() }
+    }
+}
+
+/// A topic as a client asks for it.
+#[derive(Debug, Clone, Default)]
+pub struct NewTopic {
+    pub name: String,
+    /// −1: the broker's default.
+    pub partitions: i32,
+    /// −1: the broker's default.
+    pub replication_factor: i16,
+    /// Replicas of each partition, chosen by the client; empty: the controller chooses.
+    pub assignments: Vec<(i32, Vec<i32>)>,
+    pub configs: Vec<(String, Option<String>)>,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct CreatedTopic {
+    pub id: Uuid,
+    pub partitions: usize,
+    pub config: BTreeMap<String, String>,
+}
+
+/// A topic to delete.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TopicSelector {
+    Name(String),
+    Id(Uuid),
+}
+
+/// What partitions can be placed on: fixed for one run of the process.
+#[derive(Debug, Clone)]
+pub struct Placement {
+    /// Directory ids of the log directories, in the configuration's order.
+    pub directories: Vec<String>,
+    pub shards: usize,
+    pub node_id: i32,
+    pub num_partitions: i32,
+    pub topic_defaults: TopicConfig,
+}
+
+/// See the module's head. Owned by the control thread.
+pub struct Controller {
+    image: MetadataImage,
+    next_producer_id: i64,
+    placement: Placement,
+    by_directory: Vec<usize>,
+    by_shard: Vec<usize>,
+}
+
+impl Controller {
+    /// The state that `records` stand for.
+    ///
+    /// # Errors
+    /// A partition lies in a directory that is not configured.
+    pub fn load(placement: Placement, records: &[MetadataRecord]) -> Result<Controller, String> {
+        let mut controller = Controller {
+            image: MetadataImage::default(),
+            next_producer_id: 0,
+            by_directory: vec![0; placement.directories.len()],
+            by_shard: vec![0; placement.shards],
+            placement,
+        };
+        for record in records {
+            controller.apply(record)?;
+        }
+        Ok(controller)
+    }
+
+    pub fn image(&self) -> &MetadataImage {
+        &self.image
+    }
+
+    /// The fewest records that stand for this state.
+    pub fn records(&self) -> Vec<MetadataRecord> {
+        let topic = |topic: &TopicImage| MetadataRecord::TopicCreated {
+            id: topic.id.as_u128(),
+            name: topic.name.to_string(),
+            directories: topic.partitions.iter().map(|p| self.directory(p.log_dir)).collect(),
+            configs: topic.overrides.clone().into_iter().collect(),
+        };
+        let mut out: Vec<_> = self.image.topics.values().map(|t| topic(t)).collect();
+        out.push(MetadataRecord::ProducerIds { next: self.next_producer_id });
+        out
+    }
+
+    fn directory(&self, index: usize) -> String {
+        self.placement.directories[index].clone()
+    }
+
+    /// Puts a decision in force. Decisions of our own always fit.
+    ///
+    /// # Errors
+    /// The record does not fit the state or the configured directories.
+    pub fn apply(&mut self, record: &MetadataRecord) -> Result<(), String> {
+        match record {
+            MetadataRecord::TopicCreated { id, name, directories, configs } => {
+                let overrides: BTreeMap<_, _> = configs.iter().cloned().collect();
+                let topic = TopicImage {
+                    id: Uuid::from_u128(*id),
+                    name: TopicName::parse(name)?,
+                    partitions: self.place(directories)?,
+                    config: self.placement.topic_defaults.with(&overrides)?,
+                    overrides,
+                };
+                self.image.insert(topic);
+            }
+            MetadataRecord::PartitionsAdded { topic, directories } => {
+                let id = Uuid::from_u128(*topic);
+                let topic = self.image.by_id.get(&id).cloned();
+                let topic = topic.ok_or_else(|| format!("topic {id} is not there"))?;
+                let mut topic = (*topic).clone();
+                topic.partitions.append(&mut self.place(directories)?);
+                self.image.insert(topic);
+            }
+            MetadataRecord::TopicDeleted { id } => {
+                if let Some(topic) = self.image.remove(Uuid::from_u128(*id)) {
+                    for partition in &topic.partitions {
+                        self.by_directory[partition.log_dir] -= 1;
+                        self.by_shard[partition.shard.index()] -= 1;
+                    }
+                }
+            }
+            MetadataRecord::ProducerIds { next } => self.next_producer_id = *next,
+        }
+        self.image.epoch += 1;
+        Ok(())
+    }
+
+    /// Gives each partition to a shard: directories are spread over the shards as far as there
+    /// are as many, and beyond that the shard with the fewest partitions gets the next.
+    fn place(&mut self, directories: &[String]) -> Result<Vec<PartitionImage>, String> {
+        let mut out = Vec::with_capacity(directories.len());
+        for id in directories {
+            let known = self.placement.directories.iter().position(|d| d == id);
+            let log_dir = known.ok_or_else(|| {
+                format!("partitions lie in the directory {id}, which is not in log.dirs: add it")
+            })?;
+            self.by_directory[log_dir] += 1;
+            let shard = self.shard_for(log_dir);
+            self.by_shard[shard] += 1;
+            out.push(PartitionImage { leader_epoch: 0, log_dir, shard: ShardId::new(shard) });
+        }
+        Ok(out)
+    }
+
+    fn shard_for(&self, log_dir: usize) -> usize {
+        let (dirs, shards) = (self.placement.directories.len(), self.placement.shards);
+        // As many directories as shards or more: a directory belongs to one shard alone.
+        if dirs >= shards {
+            return log_dir % shards;
+        }
+        // Fewer: each directory has its own group of shards.
+        let group = (0..shards).filter(|shard| shard % dirs == log_dir);
+        group.min_by_key(|shard| (self.by_shard[*shard], *shard)).unwrap_or(0)
+    }
+
+    fn choose_directories(&self, count: usize) -> Vec<String> {
+        let mut load = self.by_directory.clone();
+        let mut out = Vec::with_capacity(count);
+        for _ in 0..count {
+            let (best, _) =
+                load.iter().enumerate().min_by_key(|(i, n)| (**n, *i)).unwrap_or((0, &0));
+            load[best] += 1;
+            out.push(self.directory(best));
+        }
+        out
+    }
+
+    /// Decides about one new topic.
+    ///
+    /// # Errors
+    /// Kafka's code and words.
+    pub fn create_topic(
+        &self,
+        topic: &NewTopic,
+        id: Uuid,
+    ) -> Result<(MetadataRecord, CreatedTopic), ApiError> {
+        let name = TopicName::parse(&topic.name)
+            .map_err(|why| ApiError::new(ErrorCode::InvalidTopicException, why))?;
+        if self.image.topics.contains_key(&name) {
+            let message = format!("Topic '{name}' already exists.");
+            return Err(ApiError::new(ErrorCode::TopicAlreadyExists, message));
+        }
+        self.check_collision(&name)?;
+        let partitions = self.partition_count(topic)?;
+        let overrides = overrides(&topic.configs)?;
+        self.placement
+            .topic_defaults
+            .with(&overrides)
+            .map_err(|why| ApiError::new(ErrorCode::InvalidConfig, why))?;
+        let record = MetadataRecord::TopicCreated {
+            id: id.as_u128(),
+            name: name.to_string(),
+            directories: self.choose_directories(partitions),
+            configs: overrides.clone().into_iter().collect(),
+        };
+        Ok((record, CreatedTopic { id, partitions, config: overrides }))
+    }
+
+    fn check_collision(&self, name: &TopicName) -> Result<(), ApiError> {
+        let key = name.collision_key();
+        if !name.as_str().contains(['.', '_']) {
+            return Ok(());
+        }
+        match self.image.topics.keys().find(|other| other.collision_key() == key) {
+            None => Ok(()),
+            Some(other) => Err(ApiError::new(
+                ErrorCode::InvalidTopicException,
+                format!("Topic '{name}' collides with existing topic: {other}"),
+            )),
+        }
+    }
+
+    fn partition_count(&self, topic: &NewTopic) -> Result<usize, ApiError> {
+        if !topic.assignments.is_empty() {
+            return self.manual_partition_count(topic);
+        }
+        if topic.replication_factor != -1 && topic.replication_factor != 1 {
+            return Err(match topic.replication_factor {
+                factor if factor > 1 => ApiError::new(
+                    ErrorCode::InvalidReplicationFactor,
+                    format!(
+                        "Unable to replicate the partition {factor} time(s): only 1 broker(s) \
+                         are registered."
+                    ),
+                ),
+                _ => ApiError::new(
+                    ErrorCode::InvalidReplicationFactor,
+                    "Replication factor must be larger than 0, or -1 to use the default value.",
+                ),
+            });
+        }
+        match topic.partitions {
+            -1 => Ok(self.placement.num_partitions as usize),
+            count if count < 1 => Err(ApiError::new(
+                ErrorCode::InvalidPartitions,
+                "Number of partitions was set to an invalid non-positive value.",
+            )),
+            count if i64::from(count) > MAX_PARTITIONS_PER_REQUEST => Err(ApiError::new(
+                ErrorCode::InvalidPartitions,
+                format!("One request may create {MAX_PARTITIONS_PER_REQUEST} partitions at most."),
+            )),
+            count => Ok(count as usize),
+        }
+    }
+
+    fn manual_partition_count(&self, topic: &NewTopic) -> Result<usize, ApiError> {
+        let invalid = |message: String| ApiError::new(ErrorCode::InvalidReplicaAssignment, message);
+        if topic.partitions != -1 || topic.replication_factor != -1 {
+            return Err(ApiError::new(
+                ErrorCode::InvalidRequest,
+                "A manual partition assignment was specified, but numPartitions or \
+                 replicationFactor was not set to -1.",
+            ));
+        }
+        let mut numbers: Vec<i32> = topic.assignments.iter().map(|(n, _)| *n).collect();
+        numbers.sort_unstable();
+        if numbers.iter().enumerate().any(|(at, number)| *number != at as i32) {
+            return Err(invalid("partitions should be a consecutive 0-based sequence".to_string()));
+        }
+        for (number, replicas) in &topic.assignments {
+            if replicas[..] != [self.placement.node_id] {
+                return Err(invalid(format!(
+                    "The manual partition assignment of partition {number} includes brokers that \
+                     are not registered: {replicas:?}"
+                )));
+            }
+        }
+        Ok(numbers.len())
+    }
+
+    /// Decides about a deletion.
+    ///
+    /// # Errors
+    /// Kafka's code and words.
+    pub fn delete_topic(
+        &self,
+        topic: &TopicSelector,
+    ) -> Result<(MetadataRecord, TopicName, Uuid), ApiError> {
+        let found = match topic {
+            TopicSelector::Name(name) => self.image.by_name(name).ok_or_else(|| {
+                ApiError::new(
+                    ErrorCode::UnknownTopicOrPartition,
+                    "This server does not host this topic-partition.",
+                )
+            }),
+            TopicSelector::Id(id) => self.image.by_id.get(id).ok_or_else(|| {
+                ApiError::new(ErrorCode::UnknownTopicId, "This server does not host this topic ID.")
+            }),
+        }?;
+        let record = MetadataRecord::TopicDeleted { id: found.id.as_u128() };
+        Ok((record, found.name.clone(), found.id))
+    }
+
+    /// Decides about more partitions: `count` is the new total.
+    ///
+    /// # Errors
+    /// Kafka's code and words.
+    pub fn create_partitions(
+        &self,
+        name: &str,
+        count: i32,
+        assignments: Option<&[Vec<i32>]>,
+    ) -> Result<MetadataRecord, ApiError> {
+        let topic = self.image.by_name(name).ok_or_else(|| {
+            ApiError::new(
+                ErrorCode::UnknownTopicOrPartition,
+                "This server does not host this topic-partition.",
+            )
+        })?;
+        let have = topic.partitions.len() as i64;
+        let invalid = |message: String| Err(ApiError::new(ErrorCode::InvalidPartitions, message));
+        if i64::from(count) == have {
+            return invalid(format!("Topic already has {have} partition(s)."));
+        }
+        if i64::from(count) < have {
+            return invalid(format!(
+                "The topic {name} currently has {have} partition(s); {count} would not be an \
+                 increase."
+            ));
+        }
+        let added = i64::from(count) - have;
+        if added > MAX_PARTITIONS_PER_REQUEST {
+            return invalid(format!(
+                "One request may create {MAX_PARTITIONS_PER_REQUEST} partitions at most."
+            ));
+        }
+        if let Some(assignments) = assignments {
+            let fits = assignments.len() as i64 == added
+                && assignments.iter().all(|replicas| replicas[..] == [self.placement.node_id]);
+            if !fits {
+                let message = format!(
+                    "The assignment must name one registered broker for each of the {added} added \
+                     partition(s)."
+                );
+                return Err(ApiError::new(ErrorCode::InvalidReplicaAssignment, message));
+            }
+        }
+        let directories = self.choose_directories(added as usize);
+        Ok(MetadataRecord::PartitionsAdded { topic: topic.id.as_u128(), directories })
+    }
+
+    /// The next block of producer ids: its first id and the record that takes it.
+    pub fn allocate_producer_ids(&self) -> (i64, MetadataRecord) {
+        let next = self.next_producer_id + PRODUCER_ID_BLOCK;
+        (self.next_producer_id, MetadataRecord::ProducerIds { next })
+    }
+}
+
+fn overrides(configs: &[(String, Option<String>)]) -> Result<BTreeMap<String, String>, ApiError> {
+    let mut out = BTreeMap::new();
+    for (name, value) in configs {
+        let value = value.clone().ok_or_else(|| {
+            ApiError::new(
+                ErrorCode::InvalidConfig,
+                format!("Null value not supported for topic configs: {name}"),
+            )
+        })?;
+        out.insert(name.clone(), value);
+    }
+    Ok(out)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn controller(directories: usize, shards: usize) -> Controller {
+        let placement = Placement {
+            directories: (0..directories).map(|n| format!("dir{n}")).collect(),
+            shards,
+            node_id: 1,
+            num_partitions: 3,
+            topic_defaults: TopicConfig::default(),
+        };
+        Controller::load(placement, &[]).expect("empty")
+    }
+
+    fn topic(name: &str, partitions: i32) -> NewTopic {
+        NewTopic {
+            name: name.to_string(),
+            partitions,
+            replication_factor: -1,
+            ..Default::default()
+        }
+    }
+
+    fn create(controller: &mut Controller, name: &str, partitions: i32) {
+        let id = Uuid::from_u128(u128::from(crc32c::crc32c(name.as_bytes())) + 1);
+        let (record, _) = controller.create_topic(&topic(name, partitions), id).expect(name);
+        controller.apply(&record).expect("fits");
+    }
+
+    #[test]
+    fn each_mistake_has_kafkas_code() {
+        let mut c = controller(1, 2);
+        create(&mut c, "a.b", 1);
+        let code = |t: NewTopic| c.create_topic(&t, Uuid::nil()).expect_err("a mistake").code;
+        assert_eq!(code(topic("a.b", 1)), ErrorCode::TopicAlreadyExists);
+        assert_eq!(code(topic("a_b", 1)), ErrorCode::InvalidTopicException);
+        assert_eq!(code(topic("a/b", 1)), ErrorCode::InvalidTopicException);
+        assert_eq!(code(topic("x", 0)), ErrorCode::InvalidPartitions);
+        assert_eq!(code(topic("x", 100_000)), ErrorCode::InvalidPartitions);
+        let with = |f: fn(&mut NewTopic)| {
+            let mut t = topic("x", 1);
+            f(&mut t);
+            t
+        };
+        assert_eq!(code(with(|t| t.replication_factor = 3)), ErrorCode::InvalidReplicationFactor);
+        assert_eq!(code(with(|t| t.assignments = vec![(0, vec![1])])), ErrorCode::InvalidRequest);
+        let assigned = |a| {
+            let mut t = topic("x", -1);
+            t.assignments = a;
+            t
+        };
+        assert_eq!(code(assigned(vec![(1, vec![1])])), ErrorCode::InvalidReplicaAssignment);
+        assert_eq!(code(assigned(vec![(0, vec![7])])), ErrorCode::InvalidReplicaAssignment);
+        let bad = |k: &str, v: Option<&str>| {
+            let mut t = topic("x", 1);
+            t.configs = vec![(k.to_string(), v.map(str::to_string))];
+            t
+        };
+        assert_eq!(code(bad("nonsense", Some("1"))), ErrorCode::InvalidConfig);
+        assert_eq!(code(bad("segment.bytes", Some("x"))), ErrorCode::InvalidConfig);
+        assert_eq!(code(bad("segment.bytes", None)), ErrorCode::InvalidConfig);
+        let add = |n, count| c.create_partitions(n, count, None).expect_err("a mistake").code;
+        assert_eq!(add("none", 2), ErrorCode::UnknownTopicOrPartition);
+        assert_eq!(add("a.b", 1), ErrorCode::InvalidPartitions);
+        assert_eq!(add("a.b", 0), ErrorCode::InvalidPartitions);
+        let unknown = c.delete_topic(&TopicSelector::Id(Uuid::nil())).expect_err("a mistake");
+        assert_eq!(unknown.code, ErrorCode::UnknownTopicId);
+    }
+
+    #[test]
+    fn partitions_are_spread_over_directories_and_shards() {
+        for (directories, shards) in [(1, 1), (1, 4), (2, 4), (4, 2), (3, 3)] {
+            let mut c = controller(directories, shards);
+            create(&mut c, "t", 24);
+            for load in [&c.by_directory, &c.by_shard] {
+                let (low, high) = (load.iter().min(), load.iter().max());
+                assert!(high.zip(low).is_some_and(|(h, l)| h - l <= 1), "{load:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_random_history_is_the_same_after_a_reload() {
+        for seed in 0..50u64 {
+            let mut c = controller(2, 3);
+            let mut log = Vec::new();
+            let mut model: BTreeMap<String, usize> = BTreeMap::new();
+            let mut random = seed;
+            for step in 0..200 {
+                random = random.wrapping_mul(6364136223846793005).wrapping_add(step);
+                let name = format!("t{}", (random >> 33) % 12);
+                let record = match (random >> 40) % 3 {
+                    0 => c.create_topic(&topic(&name, 2), Uuid::from_u128(random.into())).map(
+                        |(r, _)| {
+                            model.insert(name, 2);
+                            r
+                        },
+                    ),
+                    1 => c.delete_topic(&TopicSelector::Name(name.clone())).map(|(r, ..)| {
+                        model.remove(&name);
+                        r
+                    }),
+                    _ => {
+                        let count = model.get(&name).copied().unwrap_or(0) + 1;
+                        c.create_partitions(&name, count as i32, None).inspect(|_| {
+                            model.insert(name, count);
+                        })
+                    }
+                };
+                if let Ok(record) = record {
+                    c.apply(&record).expect("fits");
+                    log.push(record);
+                }
+            }
+            for records in [log, c.records()] {
+                let again = Controller::load(c.placement.clone(), &records).expect("loads");
+                let counts: BTreeMap<String, usize> = again
+                    .image
+                    .topics
+                    .iter()
+                    .map(|(name, topic)| (name.to_string(), topic.partitions.len()))
+                    .collect();
+                assert_eq!(counts, model, "seed {seed}");
+                assert_eq!(again.by_directory, c.by_directory);
+            }
+        }
+    }
+}

@@ -1,0 +1,210 @@
+//! The controller's log on disk: `corelane-metadata/metadata.log` in the first log directory.
+//!
+//! Eight bytes of magic and version, then frames of (u32 length, u32 CRC32C, both little-endian,
+//! rkyv bytes of a list of records), one per decision, each durable before it is acted on. When
+//! it has grown, it is written anew from the state it stands for and replaced atomically.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use super::record::MetadataRecord;
+
+const MAGIC: &[u8; 8] = b"CLMETA\x00\x01";
+const FRAME_HEADER_BYTES: usize = 8;
+/// A log larger than this is written anew.
+const COMPACT_ABOVE_BYTES: u64 = 1 << 20;
+
+/// Why the controller's log cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    #[error("{path}: {source}")]
+    Io { path: PathBuf, source: io::Error },
+    #[error("{path}: damaged at byte {position}: {reason}; restore the file from a copy")]
+    Damaged { path: PathBuf, position: usize, reason: String },
+}
+
+/// The open log. Owned by the control thread.
+#[derive(Debug)]
+pub struct MetadataStore {
+    path: PathBuf,
+    file: File,
+    len: u64,
+}
+
+impl MetadataStore {
+    /// Opens or creates the log under `dir` and returns all its records in order. A frame that a
+    /// crash has torn at the end is cut off.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub fn open(dir: &Path) -> Result<(MetadataStore, Vec<MetadataRecord>), StoreError> {
+        let dir = dir.join("corelane-metadata");
+        let path = dir.join("metadata.log");
+        let io = |source| StoreError::Io { path: path.clone(), source };
+        fs::create_dir_all(&dir).map_err(io)?;
+        let bytes = match fs::read(&path) {
+            Ok(bytes) if !bytes.is_empty() => bytes,
+            Ok(_) => MAGIC.to_vec(),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => MAGIC.to_vec(),
+            Err(e) => return Err(io(e)),
+        };
+        let (records, good) = parse(&path, &bytes)?;
+        if good < bytes.len() {
+            tracing::warn!(
+                file = %path.display(), position = good, bytes = bytes.len() - good,
+                "cut an unfinished decision off the metadata log"
+            );
+        }
+        let mut store = MetadataStore::replace(&path, &bytes[..good]).map_err(io)?;
+        store.len = good as u64;
+        Ok((store, records))
+    }
+
+    /// Adds one decision, durably.
+    ///
+    /// # Errors
+    /// The disk's; the decision must then not be acted on.
+    pub fn append(&mut self, records: &[MetadataRecord]) -> Result<(), StoreError> {
+        let frame = frame(records);
+        let path = &self.path;
+        let io = |source| StoreError::Io { path: path.clone(), source };
+        self.file.write_all(&frame).map_err(io)?;
+        self.file.sync_data().map_err(io)?;
+        self.len += frame.len() as u64;
+        Ok(())
+    }
+
+    /// Writes the log anew where it has grown to more than twice what it stands for.
+    ///
+    /// # Errors
+    /// The disk's; the old log is then still in force.
+    pub fn compact(
+        &mut self,
+        live: impl FnOnce() -> Vec<MetadataRecord>,
+    ) -> Result<(), StoreError> {
+        if self.len < COMPACT_ABOVE_BYTES {
+            return Ok(());
+        }
+        let content = [&MAGIC[..], &frame(&live())].concat();
+        if self.len > 2 * content.len() as u64 {
+            let path = self.path.clone();
+            let fresh = MetadataStore::replace(&path, &content);
+            *self = fresh.map_err(|source| StoreError::Io { path, source })?;
+        }
+        Ok(())
+    }
+
+    fn replace(path: &Path, content: &[u8]) -> io::Result<MetadataStore> {
+        let aside = path.with_extension("tmp");
+        let mut file = File::create(&aside)?;
+        file.write_all(content)?;
+        file.sync_all()?;
+        fs::rename(&aside, path)?;
+        if let Some(dir) = path.parent() {
+            File::open(dir)?.sync_all()?;
+        }
+        let file = OpenOptions::new().append(true).open(path)?;
+        Ok(MetadataStore { path: path.to_path_buf(), file, len: content.len() as u64 })
+    }
+}
+
+fn frame(records: &[MetadataRecord]) -> Vec<u8> {
+    let records = records.to_vec();
+    let body = match rkyv::to_bytes::<rkyv::rancor::Error>(&records) {
+        Ok(body) => body,
+        Err(error) => unreachable!("records of plain values serialize: {error}"),
+    };
+    let mut frame = Vec::with_capacity(FRAME_HEADER_BYTES + body.len());
+    frame.extend_from_slice(&(body.len() as u32).to_le_bytes());
+    frame.extend_from_slice(&crc32c::crc32c(&body).to_le_bytes());
+    frame.extend_from_slice(&body);
+    frame
+}
+
+/// All records, and where the last whole frame ends.
+fn parse(path: &Path, bytes: &[u8]) -> Result<(Vec<MetadataRecord>, usize), StoreError> {
+    let damaged = |position: usize, reason: &str| StoreError::Damaged {
+        path: path.to_path_buf(),
+        position,
+        reason: reason.to_string(),
+    };
+    if !bytes.starts_with(MAGIC) {
+        return Err(damaged(0, "not a metadata log of this version"));
+    }
+    let mut records = Vec::new();
+    let mut at = MAGIC.len();
+    while let Some(header) = bytes.get(at..at + FRAME_HEADER_BYTES) {
+        let len = u32::from_le_bytes([header[0], header[1], header[2], header[3]]) as usize;
+        let crc = u32::from_le_bytes([header[4], header[5], header[6], header[7]]);
+        let start = at + FRAME_HEADER_BYTES;
+        let Some(body) = bytes.get(start..start + len) else { break };
+        if crc32c::crc32c(body) != crc {
+            if start + len < bytes.len() {
+                return Err(damaged(at, "the checksum is wrong and more follows"));
+            }
+            break;
+        }
+        let mut aligned = rkyv::util::AlignedVec::<16>::with_capacity(len);
+        aligned.extend_from_slice(body);
+        let decoded = rkyv::from_bytes::<Vec<MetadataRecord>, rkyv::rancor::Error>(&aligned);
+        records.extend(decoded.map_err(|e| damaged(at, &e.to_string()))?);
+        at = start + len;
+    }
+    Ok((records, at))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn deleted(id: u128) -> MetadataRecord {
+        MetadataRecord::TopicDeleted { id }
+    }
+
+    fn written(dir: &Path) -> Vec<u8> {
+        let (mut store, _) = MetadataStore::open(dir).expect("opens");
+        store.append(&[deleted(1), deleted(2)]).expect("appends");
+        store.append(&[deleted(3)]).expect("appends");
+        fs::read(dir.join("corelane-metadata/metadata.log")).expect("reads")
+    }
+
+    #[test]
+    fn a_torn_last_decision_is_cut_and_the_rest_stays() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let bytes = written(dir.path());
+        let path = dir.path().join("corelane-metadata/metadata.log");
+        let (_, two) = parse(&path, &bytes[..bytes.len() - 1]).expect("two of three");
+        for cut in two..bytes.len() {
+            fs::write(&path, &bytes[..cut]).expect("writes");
+            let (mut store, records) = MetadataStore::open(dir.path()).expect("opens");
+            assert_eq!(records, [deleted(1), deleted(2)], "cut at {cut}");
+            store.append(&[deleted(4)]).expect("appends");
+            let (_, records) = MetadataStore::open(dir.path()).expect("opens");
+            assert_eq!(records, [deleted(1), deleted(2), deleted(4)]);
+        }
+    }
+
+    #[test]
+    fn damage_before_the_end_is_named_and_nothing_is_changed() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let mut bytes = written(dir.path());
+        let path = dir.path().join("corelane-metadata/metadata.log");
+        bytes[20] ^= 1;
+        fs::write(&path, &bytes).expect("writes");
+        let error = MetadataStore::open(dir.path()).expect_err("damaged").to_string();
+        assert!(error.contains("damaged at byte 8"), "{error}");
+        assert_eq!(fs::read(&path).expect("reads"), bytes);
+    }
+
+    #[test]
+    fn a_grown_log_is_written_anew() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let (mut store, _) = MetadataStore::open(dir.path()).expect("opens");
+        store.len = COMPACT_ABOVE_BYTES;
+        store.compact(|| vec![deleted(9)]).expect("compacts");
+        store.append(&[deleted(10)]).expect("appends");
+        let (_, records) = MetadataStore::open(dir.path()).expect("opens");
+        assert_eq!(records, [deleted(9), deleted(10)]);
+    }
+}

@@ -1,0 +1,60 @@
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use corelane_shards::runtime::ShardId;
+use uuid::Uuid;
+
+use super::{TopicConfig, TopicName};
+
+/// The cluster at one moment: immutable, shared by all shards; a change makes a new one.
+#[derive(Debug, Clone, Default)]
+pub struct MetadataImage {
+    /// Counts the changes.
+    pub epoch: u64,
+    pub topics: BTreeMap<TopicName, Arc<TopicImage>>,
+    pub by_id: HashMap<Uuid, Arc<TopicImage>>,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct TopicImage {
+    pub id: Uuid,
+    pub name: TopicName,
+    pub partitions: Vec<PartitionImage>,
+    /// In force: the broker's defaults with the topic's own settings over them.
+    pub config: TopicConfig,
+    /// What was set for this topic.
+    pub overrides: BTreeMap<String, String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PartitionImage {
+    pub leader_epoch: i32,
+    /// Index into the broker's log directories.
+    pub log_dir: usize,
+    /// Owner in this run of the process; computed, never stored.
+    pub shard: ShardId,
+}
+
+impl MetadataImage {
+    pub fn insert(&mut self, topic: TopicImage) {
+        let topic = Arc::new(topic);
+        self.topics.insert(topic.name.clone(), Arc::clone(&topic));
+        self.by_id.insert(topic.id, topic);
+    }
+
+    pub fn remove(&mut self, id: Uuid) -> Option<Arc<TopicImage>> {
+        let topic = self.by_id.remove(&id)?;
+        self.topics.remove(&topic.name);
+        Some(topic)
+    }
+
+    pub fn by_name(&self, name: &str) -> Option<&Arc<TopicImage>> {
+        let name = TopicName::parse(name).ok()?;
+        self.topics.get(&name)
+    }
+
+    /// A partition's directory name, as Kafka has it.
+    pub fn partition_dir(topic: &TopicName, partition: usize) -> String {
+        format!("{topic}-{partition}")
+    }
+}
