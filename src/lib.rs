@@ -1,7 +1,12 @@
 //! Corelane: a Kafka-wire-compatible broker. Everything that speaks Kafka; the engine below it is
 //! the crate `corelane-shards`.
 
+pub mod broker;
+pub mod cli;
 pub mod config;
+pub mod connection;
 pub mod controller;
+pub mod handlers;
 pub mod metadata;
+pub mod partition;
 pub mod wire;

@@ -1,1 +1,12 @@
-//! (see ARCHITECTURE.md)
+//! The broker as a process: `shard` is what one core runs, `apply` brings a shard's partitions in
+//! line with the metadata, `advertise` says where clients shall connect, `serve` starts and stops
+//! it all.
+
+mod advertise;
+mod apply;
+mod serve;
+mod shard;
+
+pub use advertise::Advertised;
+pub use serve::{serve, ServeError};
+pub use shard::{Routed, Shard, ShardParts};

@@ -1,1 +1,84 @@
-//! (see ARCHITECTURE.md)
+//! The command line. `serve` is the broker; the client commands stand on librdkafka, the client
+//! most of the world uses.
+
+mod client;
+mod consume;
+mod format;
+mod produce;
+mod serve;
+mod topic;
+
+use clap::{CommandFactory, Parser, Subcommand};
+
+/// A Kafka-wire-compatible message broker, and its tools.
+#[derive(Parser)]
+#[command(name = "corelane", version, about, after_help = EXAMPLES)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXAMPLES: &str = "Examples:
+  corelane serve                                     a broker on port 9092, data in ./data
+  corelane topic create events --partitions 8
+  corelane produce events --file lines.txt
+  corelane consume events --from-beginning --exit-at-end";
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run a broker.
+    Serve(serve::Args),
+    /// Create, list, describe and delete topics.
+    Topic(topic::Args),
+    /// Send lines to a topic.
+    Produce(produce::Args),
+    /// Print a topic's records.
+    Consume(consume::Args),
+    /// Print the version.
+    Version,
+    /// Print a shell's completions.
+    Completions { shell: clap_complete::Shell },
+}
+
+/// Exit codes: 0 done, 1 failed, 2 wrong usage or configuration.
+pub const FAILED: i32 = 1;
+pub const WRONG_USAGE: i32 = 2;
+
+/// A command's failure: what to print, and the exit code.
+#[derive(Debug)]
+pub struct Failure {
+    pub code: i32,
+    pub error: anyhow::Error,
+}
+
+impl<E: Into<anyhow::Error>> From<E> for Failure {
+    fn from(error: E) -> Self {
+        Failure { code: FAILED, error: error.into() }
+    }
+}
+
+/// Runs the command line that the process was started with; returns the exit code.
+pub fn main() -> i32 {
+    let done = match Cli::parse().command {
+        Command::Serve(args) => serve::run(args),
+        Command::Topic(args) => topic::run(args),
+        Command::Produce(args) => produce::run(args),
+        Command::Consume(args) => consume::run(args),
+        Command::Version => {
+            println!("corelane {}", env!("CARGO_PKG_VERSION"));
+            Ok(())
+        }
+        Command::Completions { shell } => {
+            let mut command = Cli::command();
+            clap_complete::generate(shell, &mut command, "corelane", &mut std::io::stdout());
+            Ok(())
+        }
+    };
+    match done {
+        Ok(()) => 0,
+        Err(failure) => {
+            eprintln!("corelane: error: {:#}", failure.error);
+            failure.code
+        }
+    }
+}

@@ -6,7 +6,7 @@ mod parse;
 
 use std::path::PathBuf;
 
-pub use keys::{Key, KEYS};
+pub use keys::{cores as parse_cores, Key, KEYS};
 pub use listener::{parse_listeners, HostPort};
 pub use parse::{load_file, parse_text, ConfigError};
 

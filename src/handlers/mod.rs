@@ -1,1 +1,72 @@
-//! (see ARCHITECTURE.md)
+//! What each API does: one file an API, named as Kafka names it. `produce` is called by the
+//! connection itself, because its order matters; the rest goes through [`dispatch`].
+
+mod api_versions;
+mod create_partitions;
+mod create_topics;
+mod delete_topics;
+mod describe_cluster;
+mod describe_configs;
+mod fetch;
+mod fetch_session;
+mod find_coordinator;
+mod init_producer_id;
+mod list_offsets;
+mod metadata;
+mod offset_for_leader_epoch;
+pub mod produce;
+mod route;
+
+use std::rc::Rc;
+
+use bytes::{Bytes, BytesMut};
+
+pub use fetch_session::FetchSessions;
+
+use crate::broker::Shard;
+use crate::wire::{self, ApiKey, RequestHeader, WireError};
+
+/// What a handler knows of who asks.
+pub struct RequestContext {
+    pub shard: Rc<Shard>,
+    /// Number of the listener that the client came in through.
+    pub listener: usize,
+}
+
+/// Serves one request that is not Produce: the response frame in pieces.
+///
+/// # Errors
+/// The body is not what its version says; the connection is then closed, as Kafka does.
+pub async fn dispatch(
+    cx: &RequestContext,
+    header: &RequestHeader,
+    body: BytesMut,
+) -> Result<Vec<Bytes>, WireError> {
+    let (key, version, body) = (header.key, header.version, body.freeze());
+    macro_rules! answer {
+        ($handler:ident) => {{
+            let request = wire::decode(key, version, body)?;
+            let response = $handler::handle(cx, version, request).await;
+            wire::encode_response(header, &response).map(|frame| vec![frame])
+        }};
+    }
+    match key {
+        ApiKey::Fetch => {
+            let request = wire::fetch::parse(version, body)?;
+            let response = fetch::handle(cx, version, request).await;
+            Ok(wire::fetch::encode(response, version, header.correlation_id))
+        }
+        ApiKey::ListOffsets => answer!(list_offsets),
+        ApiKey::Metadata => answer!(metadata),
+        ApiKey::FindCoordinator => answer!(find_coordinator),
+        ApiKey::ApiVersions => answer!(api_versions),
+        ApiKey::CreateTopics => answer!(create_topics),
+        ApiKey::DeleteTopics => answer!(delete_topics),
+        ApiKey::InitProducerId => answer!(init_producer_id),
+        ApiKey::OffsetForLeaderEpoch => answer!(offset_for_leader_epoch),
+        ApiKey::DescribeConfigs => answer!(describe_configs),
+        ApiKey::CreatePartitions => answer!(create_partitions),
+        ApiKey::DescribeCluster => answer!(describe_cluster),
+        other => Err(WireError::UnknownApi(other as i16)),
+    }
+}

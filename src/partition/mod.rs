@@ -1,1 +1,31 @@
-//! (see ARCHITECTURE.md)
+//! Partitions on their owning shard: what is done to them, whoever asked. `operation` is the one
+//! list of what can be asked, from the same shard or over the mesh; `produce`, `fetch` and
+//! `offsets` do it.
+
+pub mod fetch;
+pub mod offsets;
+mod operation;
+pub mod produce;
+mod table;
+
+pub use operation::{
+    EpochEnd, EpochQuery, FetchEntry, FetchGroup, FetchOutcome, OffsetFound, OffsetQuery,
+    Operation, Outcome, PartitionKey, ProduceGroup, ProduceOutcome,
+};
+pub use table::{Partition, PartitionTable};
+
+use corelane_shards::log::LogError;
+
+use crate::wire::ErrorCode;
+
+/// Kafka's code for a log's error.
+pub fn error_code(error: &LogError) -> ErrorCode {
+    match error {
+        LogError::Offline(_) | LogError::Disk(_) => ErrorCode::KafkaStorageError,
+        LogError::Closed => ErrorCode::NotLeaderOrFollower,
+        LogError::Batch(_) | LogError::Corrupt { .. } => ErrorCode::CorruptMessage,
+        LogError::OffsetOutOfRange { .. } => ErrorCode::OffsetOutOfRange,
+        LogError::OutOfOrderSequence { .. } => ErrorCode::OutOfOrderSequenceNumber,
+        LogError::Fenced { .. } => ErrorCode::InvalidProducerEpoch,
+    }
+}

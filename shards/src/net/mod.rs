@@ -5,4 +5,4 @@ mod listener;
 mod stream;
 
 pub use listener::{port_is_free, Listener};
-pub use stream::{ReadHalf, Stream, WriteHalf};
+pub use stream::{Closer, ReadHalf, Stream, WriteHalf};

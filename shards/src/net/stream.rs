@@ -1,7 +1,7 @@
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;
 use std::os::fd::{AsRawFd, BorrowedFd};
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use futures_lite::AsyncWriteExt;
@@ -14,7 +14,7 @@ const MAX_SLICES: usize = 256;
 
 /// One accepted connection, before it is split. Lives on the shard that accepted it.
 pub struct Stream {
-    inner: TcpStream,
+    inner: Rc<TcpStream>,
     peer: SocketAddr,
 }
 
@@ -37,16 +37,37 @@ impl Stream {
         if let Err(error) = inner.set_nodelay(true) {
             tracing::debug!("no TCP_NODELAY for {peer}: {error}");
         }
-        Stream { inner, peer }
+        Stream { inner: Rc::new(inner), peer }
     }
 
     pub fn peer_addr(&self) -> SocketAddr {
         self.peer
     }
 
+    /// A way to end the connection from outside of its tasks.
+    pub fn closer(&self) -> Closer {
+        Closer { inner: Rc::downgrade(&self.inner) }
+    }
+
     pub fn split(self) -> (ReadHalf, WriteHalf) {
-        let inner = Rc::new(self.inner);
+        let inner = self.inner;
         (ReadHalf { inner: Rc::clone(&inner) }, WriteHalf { inner, waiter: None })
+    }
+}
+
+/// Ends a connection; does nothing once it is gone.
+#[derive(Clone)]
+pub struct Closer {
+    inner: Weak<TcpStream>,
+}
+
+impl Closer {
+    /// Shuts both directions down: reads see the end, writes fail.
+    pub fn close(&self) {
+        if let Some(stream) = self.inner.upgrade() {
+            // Already broken is as good as closed.
+            let _ = rustix::net::shutdown(borrow(&stream), rustix::net::Shutdown::Both);
+        }
     }
 }
 

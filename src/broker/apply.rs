@@ -1,0 +1,146 @@
+//! Brings a shard's partitions in line with a metadata image: opens or creates what it owns now,
+//! retires what was deleted.
+
+use std::cell::Cell;
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+use std::sync::Arc;
+
+use corelane_shards::disk;
+use corelane_shards::log::{recover, Log, LogConfig, LogError};
+
+use super::Shard;
+use crate::metadata::{MetadataImage, TopicImage};
+use crate::partition::{Partition, PartitionKey};
+
+/// Suffix of a deleted partition's directory until it is gone, as in Kafka.
+pub(super) const DELETED_SUFFIX: &str = "-delete";
+
+impl Shard {
+    /// Serves `image`: when this returns, every partition of ours in it can be produced to.
+    /// A partition that cannot be opened is left out, with an error line; the others go on.
+    pub async fn apply(self: &Rc<Self>, image: Arc<MetadataImage>, clean: &[bool]) {
+        let mut wanted = HashSet::new();
+        for topic in image.topics.values() {
+            for (index, partition) in topic.partitions.iter().enumerate() {
+                if partition.shard != self.id {
+                    continue;
+                }
+                let key = PartitionKey { topic: topic.id, index: index as i32 };
+                wanted.insert(key);
+                if self.table.contains(&key) {
+                    continue;
+                }
+                let was_clean = clean.get(partition.log_dir).copied().unwrap_or(false);
+                match self.open(topic, index, was_clean).await {
+                    Ok(log) => {
+                        let leader_epoch = Cell::new(partition.leader_epoch);
+                        self.table.insert(key, Rc::new(Partition { log, leader_epoch }));
+                    }
+                    Err(error) => tracing::error!(
+                        topic = %topic.name, partition = index,
+                        "cannot open the partition, it stays offline: {error}"
+                    ),
+                }
+            }
+        }
+        self.set_image(image);
+        for key in self.table.keys() {
+            if !wanted.contains(&key) {
+                self.retire(&key).await;
+            }
+        }
+    }
+
+    async fn open(
+        &self,
+        topic: &TopicImage,
+        index: usize,
+        clean: bool,
+    ) -> Result<Rc<Log>, LogError> {
+        let dir = self.partition_dir(topic, index);
+        let config = topic.config.log.clone();
+        let metadata = format!("version: 0\ntopic_id: {}", kafka_uuid(topic.id));
+        let found = disk::read_small(&dir.join("partition.metadata")).await?;
+        if found.as_deref().is_some_and(|text| text.trim_ascii() != metadata.as_bytes()) {
+            self.set_stray_aside(&dir).await?;
+        } else if found.is_some() {
+            return self.recover(&dir, config, clean).await;
+        }
+        Log::create(&self.env, &dir, config, metadata).await
+    }
+
+    async fn recover(
+        &self,
+        dir: &Path,
+        config: LogConfig,
+        clean: bool,
+    ) -> Result<Rc<Log>, LogError> {
+        let (log, report) = recover(&self.env, dir, config, clean).await?;
+        if report.scanned_segments > 0 {
+            tracing::info!(
+                log = %dir.display(), segments = report.scanned_segments,
+                bytes = report.scanned_bytes, cut_bytes = report.cut_bytes,
+                log_end_offset = log.log_end(), "recovered"
+            );
+        }
+        Ok(log)
+    }
+
+    /// A directory of the same name that belongs to another topic (one that was deleted while we
+    /// were down, say) is kept under another name, as Kafka does.
+    async fn set_stray_aside(&self, dir: &Path) -> Result<(), LogError> {
+        let name = dir.file_name().and_then(|n| n.to_str()).unwrap_or_default();
+        let aside = dir.with_file_name(format!("{name}.{}-stray", uuid::Uuid::new_v4().simple()));
+        tracing::warn!(
+            from = %dir.display(), to = %aside.display(),
+            "set aside: the directory belongs to another topic of the same name"
+        );
+        Ok(disk::rename(dir, &aside).await?)
+    }
+
+    fn partition_dir(&self, topic: &TopicImage, index: usize) -> PathBuf {
+        let log_dir = &self.config.log_dirs[topic.partitions[index].log_dir];
+        log_dir.join(MetadataImage::partition_dir(&topic.name, index))
+    }
+
+    /// Ends a deleted partition: its waiters are answered, its directory is renamed so that the
+    /// name is free at once, then removed.
+    async fn retire(&self, key: &PartitionKey) {
+        let Some(partition) = self.table.remove(key) else { return };
+        partition.log.retire();
+        let dir = partition.log.dir().to_path_buf();
+        let name = format!("{}.{}{DELETED_SUFFIX}", key.index, key.topic.simple());
+        let aside = dir.with_file_name(name);
+        let removed = match disk::rename(&dir, &aside).await {
+            Ok(()) => disk::remove_dir(&aside).await,
+            Err(error) => Err(error),
+        };
+        if let Err(error) = removed {
+            tracing::warn!("a deleted partition's files stay until the next start: {error}");
+        }
+    }
+}
+
+/// A topic id as Kafka prints it: 22 characters of URL-safe base64.
+pub fn kafka_uuid(id: uuid::Uuid) -> String {
+    const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+    let bits = id.as_u128();
+    // 128 bits are 21 digits of six bits and one of two, which is filled up with zeros.
+    let digit = |at: u32| match at {
+        21 => (bits << 4) & 63,
+        at => (bits >> (122 - 6 * at)) & 63,
+    };
+    (0..22).map(|at| char::from(ALPHABET[digit(at) as usize])).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn topic_ids_are_printed_as_kafka_does() {
+        assert_eq!(super::kafka_uuid(uuid::Uuid::nil()), "A".repeat(22));
+        assert_eq!(super::kafka_uuid(uuid::Uuid::from_u128(1)), "AAAAAAAAAAAAAAAAAAAAAQ");
+        assert_eq!(super::kafka_uuid(uuid::Uuid::from_u128(u128::MAX)), "_____________________w");
+    }
+}

@@ -1,0 +1,344 @@
+//! Starting and stopping: directories are locked, metadata is loaded, shards open their
+//! partitions, and only when all have is anybody let in; the way back is the same, reversed.
+
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::Arc;
+use std::time::Duration;
+
+use corelane_shards::log::{LogDir, LogDirError, LogEnv, LogEnvLimits};
+use corelane_shards::net::{port_is_free, Listener};
+use corelane_shards::runtime::{
+    preflight, spawn_guarded, timeout, Engine, EngineConfig, Gate, MemoryBudget, PreflightError,
+    ShardContext, ShardFailed, Shutdown, StartError,
+};
+use tokio::sync::{mpsc, watch, Barrier};
+
+use super::{Advertised, Shard, ShardParts};
+use crate::config::{Advertise, BrokerConfig, HostPort};
+use crate::connection;
+use crate::controller::{
+    self, Controller, ControllerHandle, ImageUpdate, MetadataStore, Placement, StoreError,
+};
+use crate::metadata::MetadataImage;
+use crate::partition::{Operation, Outcome};
+
+/// Why the broker does not run; one line each, saying what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    #[error(transparent)]
+    Preflight(#[from] PreflightError),
+    #[error(transparent)]
+    LogDir(#[from] LogDirError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error("the metadata cannot be used: {0}")]
+    Metadata(String),
+    #[error("cannot listen on {address}: {source}; is another broker running? use --listen")]
+    Listen { address: String, source: std::io::Error },
+    #[error(transparent)]
+    Start(#[from] StartError),
+    #[error(transparent)]
+    Shard(#[from] ShardFailed),
+    #[error("cannot start the control thread: {0}")]
+    Control(std::io::Error),
+}
+
+/// How long connections may take to finish what they are doing when the broker stops.
+const DRAIN_LIMIT: Duration = Duration::from_secs(10);
+/// Parts of the memory, in percent: batches kept for tail readers, requests, blocks read from
+/// disk. The rest is for what is not counted.
+const TAIL_PERCENT: u64 = 50;
+const REQUEST_PERCENT: u64 = 25;
+const BLOCK_PERCENT: u64 = 10;
+
+/// Runs a broker until it is told to stop (SIGTERM or SIGINT).
+///
+/// # Errors
+/// See [`ServeError`].
+pub fn serve(config: BrokerConfig) -> Result<(), ServeError> {
+    let engine_config = EngineConfig {
+        cores: config.cores.clone(),
+        shards: config.shards,
+        spin_before_park: Duration::from_micros(config.spin_before_park_us),
+        ..EngineConfig::default()
+    };
+    let shards = engine_config.placement().len();
+    let open_files = preflight(shards)?;
+    let dirs = open_dirs(&config)?;
+    let cluster_id = dirs[0].meta().cluster_id.clone();
+    let bound = bind_addresses(&config, shards)?;
+    let advertised = Arc::new(Advertised::new(&config, &bound.shown, shards, &cluster_id));
+    let (store, records) = MetadataStore::open(dirs[0].path())?;
+    let placement = Placement {
+        directories: dirs.iter().map(|d| d.meta().directory_id.clone()).collect(),
+        shards,
+        node_id: config.node_id,
+        num_partitions: config.num_partitions,
+        topic_defaults: config.topic_defaults.clone(),
+    };
+    let controller = Controller::load(placement, &records).map_err(ServeError::Metadata)?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(ServeError::Control)?;
+    let (handle, commands) = ControllerHandle::new();
+    let (ready, mut ready_count) = mpsc::unbounded_channel();
+    let (open, opened) = watch::channel(false);
+    let (updates, update_ends): (Vec<_>, Vec<_>) =
+        (0..shards).map(|_| mpsc::unbounded_channel()).unzip();
+    let update_ends: Vec<_> =
+        update_ends.into_iter().map(|end| std::sync::Mutex::new(Some(end))).collect();
+    let launch = Launch {
+        clean: dirs.iter().map(LogDir::was_clean).collect(),
+        image: Arc::new(controller.image().clone()),
+        config: Arc::new(config),
+        advertised,
+        addresses: Arc::new(bound.per_shard),
+        open_files: open_files as usize / shards / 2,
+        controller: handle,
+        ready,
+        opened,
+        updates: Arc::new(update_ends),
+        drained: Arc::new(Barrier::new(shards)),
+        all_closed: Arc::new(AtomicBool::new(true)),
+    };
+    let all_closed = Arc::clone(&launch.all_closed);
+    let shutdown = Shutdown::default();
+    let engine = Engine::start(&engine_config, shutdown.clone(), move |context| {
+        let launch = launch.clone();
+        async move { run_shard(context, launch).await }
+    })?;
+    runtime.block_on(async {
+        let started = async {
+            for _ in 0..shards {
+                ready_count.recv().await;
+            }
+            let _ = open.send(true);
+            for address in &bound.shown {
+                tracing::info!(shards, "listening on {address}");
+            }
+            controller::run(controller, store, commands, updates).await;
+        };
+        tokio::select! {
+            () = started => {}
+            () = stop_signal() => tracing::info!("stopping"),
+            () = shutdown.requested() => {}
+        }
+    });
+    shutdown.request();
+    engine.join()?;
+    if all_closed.load(Ordering::SeqCst) {
+        for dir in &dirs {
+            if let Err(error) = dir.mark_clean() {
+                tracing::warn!(dir = %dir.path().display(), "not marked as clean: {error}");
+            }
+        }
+    }
+    tracing::info!("stopped");
+    Ok(())
+}
+
+fn open_dirs(config: &BrokerConfig) -> Result<Vec<LogDir>, ServeError> {
+    let mut cluster_id = config.cluster_id.clone();
+    let mut dirs: Vec<LogDir> = Vec::with_capacity(config.log_dirs.len());
+    for path in &config.log_dirs {
+        let id = cluster_id.get_or_insert_with(|| super::apply::kafka_uuid(uuid::Uuid::new_v4()));
+        let dir = LogDir::open(path, config.node_id, id)?;
+        cluster_id = Some(dir.meta().cluster_id.clone());
+        dirs.push(dir);
+    }
+    Ok(dirs)
+}
+
+/// What is listened on: as shown to clients, and for each shard its listeners' addresses.
+struct Bound {
+    shown: Vec<HostPort>,
+    per_shard: Vec<Vec<SocketAddr>>,
+}
+
+fn bind_addresses(config: &BrokerConfig, shards: usize) -> Result<Bound, ServeError> {
+    let mut bound = Bound { shown: Vec::new(), per_shard: vec![Vec::new(); shards] };
+    for listener in &config.listeners {
+        let failed = |source| ServeError::Listen { address: listener.to_string(), source };
+        let resolved = listener.resolve().map_err(failed)?;
+        let first = resolved.first().copied();
+        let first = first.ok_or_else(|| failed(std::io::Error::other("no such host")))?;
+        let base = port_is_free(first).map_err(failed)?;
+        bound.shown.push(HostPort { host: listener.host.clone(), port: base.port() });
+        for (shard, addresses) in bound.per_shard.iter_mut().enumerate() {
+            let mut address = base;
+            if config.advertise == Advertise::PerShard {
+                address.set_port(base.port().wrapping_add(shard as u16));
+                port_is_free(address).map_err(failed)?;
+            }
+            addresses.push(address);
+        }
+    }
+    Ok(bound)
+}
+
+async fn stop_signal() {
+    use tokio::signal::unix::{signal, SignalKind};
+    match signal(SignalKind::terminate()) {
+        Ok(mut terminate) => {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = tokio::signal::ctrl_c() => {}
+            }
+        }
+        Err(error) => {
+            tracing::warn!("SIGTERM cannot be waited for: {error}");
+            let _ = tokio::signal::ctrl_c().await;
+        }
+    }
+}
+
+type UpdateEnd = std::sync::Mutex<Option<mpsc::UnboundedReceiver<ImageUpdate>>>;
+
+/// What every shard is started with.
+#[derive(Clone)]
+struct Launch {
+    clean: Vec<bool>,
+    image: Arc<MetadataImage>,
+    config: Arc<BrokerConfig>,
+    advertised: Arc<Advertised>,
+    addresses: Arc<Vec<Vec<SocketAddr>>>,
+    open_files: usize,
+    controller: ControllerHandle,
+    ready: mpsc::UnboundedSender<()>,
+    opened: watch::Receiver<bool>,
+    /// Taken once, each by its shard.
+    updates: Arc<Vec<UpdateEnd>>,
+    drained: Arc<Barrier>,
+    all_closed: Arc<AtomicBool>,
+}
+
+async fn run_shard(
+    context: ShardContext<Operation, Outcome>,
+    launch: Launch,
+) -> Result<(), std::io::Error> {
+    let per_shard = launch.config.memory_bytes / context.shard_count as u64;
+    let part = |percent: u64| (per_shard / 100 * percent) as usize;
+    let limits = LogEnvLimits {
+        tail_bytes: part(TAIL_PERCENT),
+        block_bytes: part(BLOCK_PERCENT),
+        open_files: launch.open_files,
+    };
+    let shard = Shard::new(ShardParts {
+        id: context.id,
+        config: Arc::clone(&launch.config),
+        mesh: context.mesh.clone(),
+        env: LogEnv::new(limits, context.foreground),
+        controller: launch.controller.clone(),
+        advertised: Arc::clone(&launch.advertised),
+        request_memory: MemoryBudget::new(part(REQUEST_PERCENT)),
+        shutdown: context.shutdown.clone(),
+    });
+    shard.apply(Arc::clone(&launch.image), &launch.clean).await;
+    let stop_mesh = Gate::new();
+    let mesh_pass = stop_mesh.enter();
+    let mesh = {
+        let (shard, stop) = (std::rc::Rc::clone(&shard), stop_mesh.clone());
+        context.foreground.spawn(async move { shard.serve_mesh(stop.close()).await })
+    };
+    let updates = spawn_updates(&shard, &launch, context.id.index());
+    let _ = launch.ready.send(());
+    let accepting = Gate::new();
+    let shutdown = context.shutdown.clone();
+    let mut opened = launch.opened.clone();
+    let opened = async move {
+        // An error means that the control thread has ended: there is nothing to wait for.
+        opened.wait_for(|open| *open).await.is_ok()
+    };
+    let stopped = std::pin::pin!(shutdown.requested());
+    let opened = std::pin::pin!(opened);
+    let open = matches!(
+        futures_util::future::select(opened, stopped).await,
+        futures_util::future::Either::Left((true, _))
+    );
+    if open {
+        accept_all(&shard, &context, &launch, &accepting)?;
+        shutdown.requested().await;
+    }
+    drop(updates);
+    stop_shard(&shard, &launch).await;
+    drop(mesh_pass);
+    mesh.join().await;
+    Ok(())
+}
+
+/// Applies new images as they come, one after the other.
+fn spawn_updates(
+    shard: &std::rc::Rc<Shard>,
+    launch: &Launch,
+    index: usize,
+) -> Option<corelane_shards::runtime::Task<()>> {
+    let mut end = launch.updates[index].lock().unwrap_or_else(|e| e.into_inner()).take()?;
+    let shard = std::rc::Rc::clone(shard);
+    Some(corelane_shards::runtime::spawn_local(async move {
+        while let Some(update) = end.recv().await {
+            // What an update brings was made by this process: nothing of it needs a scan.
+            shard.apply(update.image, &[]).await;
+            let _ = update.applied.send(());
+        }
+    }))
+}
+
+fn accept_all(
+    shard: &std::rc::Rc<Shard>,
+    context: &ShardContext<Operation, Outcome>,
+    launch: &Launch,
+    gate: &Gate,
+) -> Result<(), std::io::Error> {
+    for (number, address) in launch.addresses[context.id.index()].iter().enumerate() {
+        let listener = Listener::bind(*address)?;
+        let shard = std::rc::Rc::clone(shard);
+        let shutdown = context.shutdown.clone();
+        spawn_guarded(gate, "accept", async move {
+            let stopped = std::pin::pin!(shutdown.requested());
+            let accept = std::pin::pin!(accept(&shard, &listener, number));
+            futures_util::future::select(accept, stopped).await;
+        });
+    }
+    Ok(())
+}
+
+async fn accept(shard: &std::rc::Rc<Shard>, listener: &Listener, number: usize) {
+    loop {
+        let stream = listener.accept().await;
+        if shard.connections.len() >= shard.config.max_connections {
+            let limit = shard.config.max_connections;
+            let reason = format!("max.connections={limit} are open on shard {}", shard.id);
+            shard.connections.complain(stream.peer_addr(), &reason);
+            continue;
+        }
+        let run = connection::run(std::rc::Rc::clone(shard), stream, number);
+        spawn_guarded(&shard.gate, "connection", run);
+    }
+}
+
+/// Lets connections finish, then closes every log; the shards do it side by side, because each
+/// may still be asked by the others until all have let their connections go.
+async fn stop_shard(shard: &std::rc::Rc<Shard>, launch: &Launch) {
+    shard.end_waiting_fetches();
+    shard.connections.close_all();
+    if timeout(DRAIN_LIMIT, shard.gate.close()).await.is_none() {
+        tracing::warn!(shard = %shard.id, open = shard.gate.count(), "requests were cut off");
+    }
+    timeout(DRAIN_LIMIT, launch.drained.wait()).await;
+    let partitions = shard.table.drain();
+    let closing = partitions.iter().map(|partition| partition.log.close());
+    for (closed, partition) in
+        futures_util::future::join_all(closing).await.into_iter().zip(&partitions)
+    {
+        if let Err(error) = closed {
+            launch.all_closed.store(false, Ordering::SeqCst);
+            let log = partition.log.dir().display();
+            tracing::warn!(%log, "not closed in order, it is scanned at the next start: {error}");
+        }
+    }
+    if timeout(DRAIN_LIMIT, shard.env.gate.close()).await.is_none() {
+        launch.all_closed.store(false, Ordering::SeqCst);
+    }
+}

@@ -1,0 +1,216 @@
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::future::Future;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use corelane_shards::log::LogEnv;
+use corelane_shards::runtime::{
+    spawn_guarded, Gate, MemoryBudget, Mesh, MeshError, PendingReply, ReplyTo, ShardId, Shutdown,
+};
+use tokio::sync::oneshot;
+
+use super::Advertised;
+use crate::config::BrokerConfig;
+use crate::connection::Connections;
+use crate::controller::ControllerHandle;
+use crate::handlers::FetchSessions;
+use crate::metadata::MetadataImage;
+use crate::partition::fetch::FetchWatch;
+use crate::partition::{fetch, offsets, produce, FetchGroup, Operation, Outcome, PartitionTable};
+
+/// Everything one core's share of the broker knows. Made when the shard starts, lives on it.
+pub struct Shard {
+    pub id: ShardId,
+    pub config: Arc<BrokerConfig>,
+    pub mesh: Mesh<Operation, Outcome>,
+    pub table: PartitionTable,
+    pub env: Rc<LogEnv>,
+    pub controller: ControllerHandle,
+    pub advertised: Arc<Advertised>,
+    /// Bytes of requests that are being read or served.
+    pub request_memory: MemoryBudget,
+    pub sessions: FetchSessions,
+    pub connections: Connections,
+    /// Producer ids from here up to there may still be handed out.
+    pub producer_ids: Cell<(i64, i64)>,
+    /// Tasks of connections and of other shards' requests.
+    pub gate: Gate,
+    pub shutdown: Shutdown,
+    image: RefCell<Arc<MetadataImage>>,
+    waiting_fetches: RefCell<HashMap<(ShardId, u64), Rc<FetchWatch>>>,
+    next_token: Cell<u64>,
+}
+
+/// What a shard is made of, so that its maker names each part.
+pub struct ShardParts {
+    pub id: ShardId,
+    pub config: Arc<BrokerConfig>,
+    pub mesh: Mesh<Operation, Outcome>,
+    pub env: Rc<LogEnv>,
+    pub controller: ControllerHandle,
+    pub advertised: Arc<Advertised>,
+    pub request_memory: MemoryBudget,
+    pub shutdown: Shutdown,
+}
+
+/// An operation on its way: done here, or under way on the shard that owns the partitions.
+pub enum Routed {
+    Here(oneshot::Receiver<Outcome>),
+    There(PendingReply<Operation, Outcome>),
+}
+
+impl Routed {
+    /// The outcome; `None` where the owner ended without one.
+    pub async fn outcome(self) -> Option<Outcome> {
+        match self {
+            Routed::Here(receiver) => receiver.await.ok(),
+            Routed::There(reply) => reply.await.ok(),
+        }
+    }
+}
+
+impl Shard {
+    pub fn new(parts: ShardParts) -> Rc<Shard> {
+        Rc::new(Shard {
+            sessions: FetchSessions::new(parts.config.fetch_session_slots, parts.id),
+            connections: Connections::default(),
+            id: parts.id,
+            config: parts.config,
+            mesh: parts.mesh,
+            table: PartitionTable::default(),
+            env: parts.env,
+            controller: parts.controller,
+            advertised: parts.advertised,
+            request_memory: parts.request_memory,
+            producer_ids: Cell::new((0, 0)),
+            gate: Gate::new(),
+            shutdown: parts.shutdown,
+            image: RefCell::default(),
+            waiting_fetches: RefCell::default(),
+            next_token: Cell::new(0),
+        })
+    }
+
+    /// The metadata as this shard serves it now.
+    pub fn image(&self) -> Arc<MetadataImage> {
+        Arc::clone(&self.image.borrow())
+    }
+
+    pub fn set_image(&self, image: Arc<MetadataImage>) {
+        *self.image.borrow_mut() = image;
+    }
+
+    pub fn next_token(&self) -> u64 {
+        self.next_token.set(self.next_token.get() + 1);
+        self.next_token.get()
+    }
+
+    /// Hands an operation to the shard that owns its partitions. It has begun, in order, when
+    /// this returns.
+    ///
+    /// # Errors
+    /// None in practice: local work is not sent.
+    pub async fn route(
+        self: &Rc<Self>,
+        to: ShardId,
+        operation: Operation,
+    ) -> Result<Routed, MeshError> {
+        if to != self.id {
+            return Ok(Routed::There(self.mesh.send(to, operation).await?));
+        }
+        let (answer, answered) = oneshot::channel();
+        self.begin(self.id, operation, move |outcome| {
+            let _ = answer.send(outcome);
+        });
+        Ok(Routed::Here(answered))
+    }
+
+    /// Calls for an early answer to the fetch with `token` on shard `to`.
+    pub async fn answer_fetch_now(self: &Rc<Self>, to: ShardId, token: u64) {
+        if to == self.id {
+            self.fetch_now(self.id, token);
+        } else if let Err(error) = self.mesh.post(to, Operation::FetchNow { token }).await {
+            tracing::error!("fetch {token} on shard {to}: {error}");
+        }
+    }
+
+    /// Serves what other shards ask, until `stop` completes.
+    pub async fn serve_mesh(self: &Rc<Self>, stop: impl Future<Output = ()>) {
+        let shard = Rc::clone(self);
+        let serve = self.mesh.serve(move |from, operation, reply| {
+            shard.serve_one(from, operation, reply);
+        });
+        let serve = std::pin::pin!(serve);
+        let stop = std::pin::pin!(stop);
+        futures_util::future::select(serve, stop).await;
+    }
+
+    fn serve_one(
+        self: &Rc<Self>,
+        from: ShardId,
+        operation: Operation,
+        reply: Option<ReplyTo<Operation, Outcome>>,
+    ) {
+        self.begin(from, operation, move |outcome| {
+            if let Some(reply) = reply {
+                reply.send(outcome);
+            }
+        });
+    }
+
+    /// Begins an operation on our own partitions. Appends happen now; what has to wait or read
+    /// goes on in a task of its own.
+    fn begin(
+        self: &Rc<Self>,
+        from: ShardId,
+        operation: Operation,
+        answer: impl FnOnce(Outcome) + 'static,
+    ) {
+        match operation {
+            Operation::Produce(group) => {
+                let done = Box::new(move |outcomes| answer(Outcome::Produce(outcomes)));
+                produce::produce(&self.table, group, done);
+            }
+            Operation::Fetch(group) => self.begin_fetch(from, group, answer),
+            Operation::FetchNow { token } => self.fetch_now(from, token),
+            Operation::Offsets(queries) => {
+                let shard = Rc::clone(self);
+                spawn_guarded(&self.gate, "offsets", async move {
+                    answer(Outcome::Offsets(offsets::find_all(&shard.table, &queries).await));
+                });
+            }
+            Operation::Epochs(queries) => {
+                answer(Outcome::Epochs(offsets::epoch_ends(&self.table, &queries)));
+            }
+        }
+    }
+
+    fn begin_fetch(
+        self: &Rc<Self>,
+        from: ShardId,
+        group: FetchGroup,
+        answer: impl FnOnce(Outcome) + 'static,
+    ) {
+        let watch = Rc::new(FetchWatch::default());
+        let name = (from, group.token);
+        self.waiting_fetches.borrow_mut().insert(name, Rc::clone(&watch));
+        let shard = Rc::clone(self);
+        spawn_guarded(&self.gate, "fetch", async move {
+            let outcomes = fetch::fetch(&shard.table, &group, &watch).await;
+            shard.waiting_fetches.borrow_mut().remove(&name);
+            answer(Outcome::Fetch(outcomes));
+        });
+    }
+
+    fn fetch_now(&self, from: ShardId, token: u64) {
+        if let Some(watch) = self.waiting_fetches.borrow().get(&(from, token)) {
+            watch.answer_now();
+        }
+    }
+
+    /// Ends all long polls, so that connections can finish.
+    pub fn end_waiting_fetches(&self) {
+        self.waiting_fetches.borrow().values().for_each(|watch| watch.answer_now());
+    }
+}

@@ -1,0 +1,89 @@
+//! What the client commands share: how librdkafka is set up, and how its errors are told.
+
+use std::time::Duration;
+
+use anyhow::anyhow;
+use rdkafka::client::ClientContext;
+use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
+use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
+use rdkafka::error::KafkaError;
+
+/// How long a broker may take to answer a question.
+pub const ASK_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Where the broker is.
+#[derive(clap::Args)]
+pub struct Connect {
+    /// Broker to ask first.
+    #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:9092")]
+    pub bootstrap: String,
+}
+
+/// Keeps librdkafka's own lines off the console: what matters comes back as an error.
+pub struct Quiet;
+
+impl ClientContext for Quiet {
+    fn log(&self, _level: RDKafkaLogLevel, facility: &str, message: &str) {
+        tracing::debug!("librdkafka {facility}: {message}");
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        tracing::debug!("librdkafka: {error}: {reason}");
+    }
+}
+
+impl ConsumerContext for Quiet {}
+
+impl Connect {
+    pub fn config(&self) -> ClientConfig {
+        let mut config = ClientConfig::new();
+        config.set("bootstrap.servers", &self.bootstrap).set("client.id", "corelane-cli");
+        config
+    }
+
+    /// A consumer without a group.
+    pub fn consumer(&self) -> anyhow::Result<BaseConsumer<Quiet>> {
+        let mut config = self.config();
+        config
+            .set("group.id", "corelane-cli")
+            .set("enable.auto.commit", "false")
+            .set("enable.partition.eof", "true")
+            .set("fetch.wait.max.ms", "100")
+            .set("allow.auto.create.topics", "false");
+        Ok(config.create_with_context(Quiet)?)
+    }
+
+    /// An error of a first request, in words that help.
+    pub fn explain(&self, error: KafkaError) -> anyhow::Error {
+        match error.rdkafka_error_code() {
+            Some(
+                rdkafka::types::RDKafkaErrorCode::BrokerTransportFailure
+                | rdkafka::types::RDKafkaErrorCode::AllBrokersDown
+                | rdkafka::types::RDKafkaErrorCode::OperationTimedOut,
+            ) => anyhow!(
+                "no broker answers at {}: start one with `corelane serve`, or say where it is \
+                 with --bootstrap",
+                self.bootstrap
+            ),
+            _ => anyhow!(error),
+        }
+    }
+
+    /// The partitions of a topic, which must exist.
+    pub fn partitions(
+        &self,
+        consumer: &BaseConsumer<Quiet>,
+        topic: &str,
+    ) -> anyhow::Result<Vec<i32>> {
+        let metadata = consumer
+            .fetch_metadata(Some(topic), ASK_TIMEOUT)
+            .map_err(|error| self.explain(error))?;
+        let found = metadata.topics().iter().find(|found| found.name() == topic);
+        let partitions: Vec<i32> =
+            found.map(|t| t.partitions().iter().map(|p| p.id()).collect()).unwrap_or_default();
+        match partitions.is_empty() {
+            true => Err(anyhow!("the topic '{topic}' does not exist; see `corelane topic list`")),
+            false => Ok(partitions),
+        }
+    }
+}

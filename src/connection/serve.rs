@@ -1,0 +1,133 @@
+use std::io;
+use std::rc::Rc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use bytes::Bytes;
+use corelane_shards::net::Stream;
+use corelane_shards::runtime::spawn_guarded;
+
+use super::answers::{Answers, Outgoing};
+use super::frames::{Frame, FrameError, FrameReader};
+use crate::broker::Shard;
+use crate::handlers::{self, produce, RequestContext};
+use crate::wire::{self, apis, ApiKey, ErrorCode, RequestHeader, WireError};
+
+/// Produce requests of one connection that may be under way at once.
+const MAX_OPEN_REQUESTS: usize = 128;
+
+/// Why a connection ended badly.
+#[derive(Debug, thiserror::Error)]
+enum Ended {
+    #[error(transparent)]
+    Frame(#[from] FrameError),
+    #[error(transparent)]
+    Wire(#[from] WireError),
+    #[error("the client does not read its answers")]
+    Broken,
+}
+
+/// Serves one connection until it ends.
+pub async fn run(shard: Rc<Shard>, stream: Stream, listener: usize) {
+    let peer = stream.peer_addr();
+    let closer = stream.closer();
+    let number = shard.connections.add(closer.clone());
+    let idle = Duration::from_millis(shard.config.connections_max_idle_ms);
+    let (read, write) = stream.split();
+    let max_frame = shard.config.socket_request_max_bytes;
+    let mut frames = FrameReader::new(read, max_frame, shard.request_memory.clone(), idle);
+    let (answers, writer) = Answers::new(write, closer.clone(), idle);
+    spawn_guarded(&shard.gate, "answers", writer);
+    let cx = RequestContext { shard: Rc::clone(&shard), listener };
+    let ended = serve(&cx, &mut frames, &answers).await;
+    // What was taken is still answered; the writer closes the connection when it is done.
+    drop(answers);
+    shard.connections.remove(number);
+    match ended {
+        Ok(()) => {}
+        Err(Ended::Frame(FrameError::Io(error))) if is_ordinary(&error) => {}
+        Err(Ended::Broken) => closer.close(),
+        Err(error) => {
+            shard.connections.complain(peer, &error);
+            closer.close();
+        }
+    }
+}
+
+/// A client that goes away in the middle of something is nothing to report.
+fn is_ordinary(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe | io::ErrorKind::NotConnected
+    )
+}
+
+async fn serve(
+    cx: &RequestContext,
+    frames: &mut FrameReader,
+    answers: &Answers,
+) -> Result<(), Ended> {
+    while let Some(frame) = frames.next().await? {
+        serve_one(cx, answers, frame).await?;
+    }
+    Ok(())
+}
+
+async fn serve_one(cx: &RequestContext, answers: &Answers, frame: Frame) -> Result<(), Ended> {
+    let Frame { mut bytes, lease } = frame;
+    let header = match wire::parse_header(&mut bytes) {
+        Ok(header) => header,
+        Err(error) => {
+            let pieces = answer_unsupported(&error).ok_or(error)?;
+            return push(answers, Outgoing::Frame { pieces, lease });
+        }
+    };
+    if header.key == ApiKey::Produce {
+        let request = wire::produce::parse(header.version, bytes)?;
+        if !answers.wait_until_open(MAX_OPEN_REQUESTS - 1).await {
+            return Err(Ended::Broken);
+        }
+        let admitted = produce::admit(&cx.shard, header.version, request, now_ms()).await;
+        let (version, correlation_id) = (header.version, header.correlation_id);
+        return push(answers, Outgoing::Produce { admitted, version, correlation_id, lease });
+    }
+    if !answers.wait_until_open(0).await {
+        return Err(Ended::Broken);
+    }
+    let pieces = handlers::dispatch(cx, &header, bytes).await?;
+    push(answers, Outgoing::Frame { pieces, lease })?;
+    // One at a time: a client that does not read its answers is not served more of them.
+    match answers.wait_until_open(0).await {
+        true => Ok(()),
+        false => Err(Ended::Broken),
+    }
+}
+
+fn push(answers: &Answers, outgoing: Outgoing) -> Result<(), Ended> {
+    match answers.push(outgoing) {
+        true => Ok(()),
+        false => Err(Ended::Broken),
+    }
+}
+
+/// A request in a version we do not serve. ApiVersions is answered with what there is, in the
+/// oldest layout, so that any client can go on (KIP-511); Produce 0–2 is advertised for the sake
+/// of old clients but cannot be answered: it ends the connection like any other.
+fn answer_unsupported(error: &WireError) -> Option<Vec<Bytes>> {
+    let WireError::UnsupportedVersion { key: ApiKey::ApiVersions, correlation_id, .. } = error
+    else {
+        return None;
+    };
+    let header = RequestHeader {
+        key: ApiKey::ApiVersions,
+        version: 0,
+        correlation_id: *correlation_id,
+        client_id: None,
+    };
+    let response = apis::api_versions_response(Some(ErrorCode::UnsupportedVersion));
+    wire::encode_response(&header, &response).ok().map(|frame| vec![frame])
+}
+
+fn now_ms() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    since.as_millis() as i64
+}

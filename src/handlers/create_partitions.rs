@@ -1,0 +1,42 @@
+//! CreatePartitions (key 37), versions 0–3 (KIP-195).
+
+use std::time::Duration;
+
+use kafka_protocol::messages::create_partitions_response::CreatePartitionsTopicResult;
+use kafka_protocol::messages::{CreatePartitionsRequest, CreatePartitionsResponse};
+
+use super::RequestContext;
+use crate::controller::ApiError;
+use crate::wire::StrBytes;
+
+pub async fn handle(
+    cx: &RequestContext,
+    _version: i16,
+    request: CreatePartitionsRequest,
+) -> CreatePartitionsResponse {
+    let names: Vec<_> = request.topics.iter().map(|topic| topic.name.clone()).collect();
+    let topics = request.topics.iter().map(|topic| {
+        let assignments = topic.assignments.as_ref().map(|all| {
+            all.iter().map(|one| one.broker_ids.iter().map(|id| id.0).collect()).collect()
+        });
+        (topic.name.to_string(), topic.count, assignments)
+    });
+    let timeout = Duration::from_millis(request.timeout_ms.max(0) as u64);
+    let controller = &cx.shard.controller;
+    let results =
+        controller.create_partitions(topics.collect(), request.validate_only, timeout).await;
+    let results = match results {
+        Ok(results) => results,
+        Err(code) => names.iter().map(|_| Err(ApiError::new(code, "not done in time"))).collect(),
+    };
+    let answers = names.into_iter().zip(results).map(|(name, result)| {
+        let answer = CreatePartitionsTopicResult::default().with_name(name);
+        match result {
+            Ok(()) => answer.with_error_message(None),
+            Err(error) => answer
+                .with_error_code(error.code.code())
+                .with_error_message(Some(StrBytes::from_string(error.message))),
+        }
+    });
+    CreatePartitionsResponse::default().with_results(answers.collect())
+}

@@ -1,0 +1,86 @@
+//! CreateTopics (key 19), versions 2–7: defaults (KIP-464), validation only, manual assignments,
+//! what was made in the answer (KIP-525), topic ids.
+
+use std::time::Duration;
+
+use kafka_protocol::messages::create_topics_response::{
+    CreatableTopicConfigs, CreatableTopicResult,
+};
+use kafka_protocol::messages::{CreateTopicsRequest, CreateTopicsResponse};
+
+use super::RequestContext;
+use crate::controller::{ApiError, CreatedTopic, NewTopic};
+use crate::metadata::TOPIC_KEYS;
+use crate::wire::{StrBytes, Uuid};
+
+pub async fn handle(
+    cx: &RequestContext,
+    version: i16,
+    request: CreateTopicsRequest,
+) -> CreateTopicsResponse {
+    let names: Vec<_> = request.topics.iter().map(|topic| topic.name.clone()).collect();
+    let topics = request.topics.iter().map(|topic| NewTopic {
+        name: topic.name.to_string(),
+        partitions: topic.num_partitions,
+        replication_factor: topic.replication_factor,
+        assignments: topic
+            .assignments
+            .iter()
+            .map(|a| (a.partition_index, a.broker_ids.iter().map(|id| id.0).collect()))
+            .collect(),
+        configs: topic
+            .configs
+            .iter()
+            .map(|c| (c.name.to_string(), c.value.as_ref().map(|v| v.to_string())))
+            .collect(),
+    });
+    let timeout = Duration::from_millis(request.timeout_ms.max(0) as u64);
+    let results =
+        cx.shard.controller.create_topics(topics.collect(), request.validate_only, timeout).await;
+    let results = match results {
+        Ok(results) => results,
+        Err(code) => names.iter().map(|_| Err(ApiError::new(code, "not done in time"))).collect(),
+    };
+    let answers = names.into_iter().zip(results).map(|(name, result)| {
+        let answer = CreatableTopicResult::default().with_name(name).with_error_message(None);
+        match result {
+            Ok(created) => describe(answer, created, version),
+            Err(error) => answer
+                .with_error_code(error.code.code())
+                .with_error_message(Some(StrBytes::from_string(error.message)))
+                .with_num_partitions(-1)
+                .with_replication_factor(-1)
+                .with_configs(None)
+                .with_topic_id(Uuid::nil()),
+        }
+    });
+    CreateTopicsResponse::default().with_topics(answers.collect())
+}
+
+fn describe(
+    answer: CreatableTopicResult,
+    created: CreatedTopic,
+    version: i16,
+) -> CreatableTopicResult {
+    if version < 5 {
+        return answer;
+    }
+    let configs = TOPIC_KEYS.iter().map(|key| {
+        let own = created.config.get(key.name);
+        let value = own.cloned().unwrap_or_else(|| key.default.to_string());
+        // KIP-226: 1 is the topic's own setting, 5 the default.
+        CreatableTopicConfigs::default()
+            .with_name(StrBytes::from_static_str(key.name))
+            .with_value(Some(StrBytes::from_string(value)))
+            .with_config_source(if own.is_some() { 1 } else { 5 })
+    });
+    let answer = answer
+        .with_num_partitions(created.partitions as i32)
+        .with_replication_factor(1)
+        .with_configs(Some(configs.collect()));
+    if version >= 7 {
+        answer.with_topic_id(created.id)
+    } else {
+        answer
+    }
+}

@@ -1,0 +1,160 @@
+//! Fetch (key 1), versions 4–18: long poll, incremental sessions (KIP-227), topic ids (KIP-516),
+//! leader epochs (KIP-320), at least one whole batch (KIP-74). Knowingly missing: fetches by
+//! followers, rack awareness, and transactions (every offset is stable).
+
+use std::time::Instant;
+
+use corelane_shards::runtime::ShardId;
+use futures_util::stream::{FuturesUnordered, StreamExt};
+
+use super::fetch_session::{Merged, SessionPartition};
+use super::route::{locate, Groups};
+use super::RequestContext;
+use crate::partition::{FetchEntry, FetchGroup, FetchOutcome, Operation, Outcome};
+use crate::wire::fetch::{FetchRequest, FetchResponse, PartitionData, TopicData};
+use crate::wire::{ErrorCode, TopicRef};
+
+pub async fn handle(cx: &RequestContext, _version: i16, request: FetchRequest) -> FetchResponse {
+    let merged = match cx.shard.sessions.merge(&request, Instant::now()) {
+        Ok(merged) => merged,
+        Err(code) => {
+            return FetchResponse { error_code: code.code(), ..FetchResponse::default() };
+        }
+    };
+    let answers = read(cx, &request, &merged.partitions).await;
+    respond(cx, &request, merged, answers)
+}
+
+/// One answer per partition, in the order of `partitions`.
+async fn read(
+    cx: &RequestContext,
+    request: &FetchRequest,
+    partitions: &[SessionPartition],
+) -> Vec<PartitionData> {
+    let image = cx.shard.image();
+    let mut answers = Vec::with_capacity(partitions.len());
+    let mut groups = Groups::new();
+    for (place, partition) in partitions.iter().enumerate() {
+        let ask = &partition.ask;
+        let located = locate(&image, &partition.topic, ask.partition);
+        let code = located.as_ref().err().map_or(0, |code| code.code());
+        answers.push(PartitionData::error(ask.partition, code));
+        if let Ok((owner, key)) = located {
+            let entry = FetchEntry {
+                key,
+                offset: ask.fetch_offset,
+                max_bytes: ask.max_bytes.max(0) as usize,
+                leader_epoch: ask.current_leader_epoch,
+            };
+            groups.add(owner, place, entry);
+        }
+    }
+    // An error is answered at once: the client has something to do.
+    let failed = answers.iter().any(|answer| answer.error_code != 0);
+    let limits = Limits {
+        min_bytes: if failed { 0 } else { request.min_bytes.max(0) as usize },
+        max_bytes: (request.max_bytes.max(0) as usize).min(cx.shard.config.fetch_max_bytes),
+        max_wait_ms: if failed { 0 } else { request.max_wait_ms.max(0) as u64 },
+    };
+    for (places, outcomes) in ask_all(cx, groups, &limits).await {
+        for (place, outcome) in places.into_iter().zip(outcomes) {
+            fill(&mut answers[place], outcome);
+        }
+    }
+    limit_whole(&mut answers, limits.max_bytes);
+    answers
+}
+
+struct Limits {
+    min_bytes: usize,
+    max_bytes: usize,
+    max_wait_ms: u64,
+}
+
+/// Asks every shard concerned; as soon as one has enough, the others answer with what they have.
+async fn ask_all(
+    cx: &RequestContext,
+    groups: Groups<FetchEntry>,
+    limits: &Limits,
+) -> Vec<(Vec<usize>, Vec<FetchOutcome>)> {
+    let mut asked: Vec<(ShardId, u64)> = Vec::with_capacity(groups.len());
+    let mut open = FuturesUnordered::new();
+    for (owner, places, entries) in groups.into_parts() {
+        let token = cx.shard.next_token();
+        let group = FetchGroup {
+            token,
+            min_bytes: limits.min_bytes,
+            max_bytes: limits.max_bytes,
+            max_wait_ms: limits.max_wait_ms,
+            entries,
+        };
+        if let Ok(routed) = cx.shard.route(owner, Operation::Fetch(group)).await {
+            asked.push((owner, token));
+            open.push(async move { (token, places, routed.outcome().await) });
+        }
+    }
+    let mut answers = Vec::with_capacity(asked.len());
+    while let Some((token, places, outcome)) = open.next().await {
+        asked.retain(|(_, other)| *other != token);
+        if let Some(Outcome::Fetch(outcomes)) = outcome {
+            answers.push((places, outcomes));
+        }
+        for (owner, token) in asked.drain(..) {
+            cx.shard.answer_fetch_now(owner, token).await;
+        }
+    }
+    answers
+}
+
+fn fill(answer: &mut PartitionData, outcome: FetchOutcome) {
+    answer.error_code = outcome.error_code;
+    answer.high_watermark = outcome.high_watermark;
+    answer.last_stable_offset = outcome.high_watermark;
+    answer.log_start_offset = outcome.log_start_offset;
+    answer.records = outcome.records;
+}
+
+/// Shards do not know of each other's bytes: what is over the limit of the whole is left for the
+/// next fetch, but the first records are always sent.
+fn limit_whole(answers: &mut [PartitionData], max_bytes: usize) {
+    let mut total = 0;
+    for answer in answers {
+        let bytes = answer.record_bytes();
+        if total > 0 && total + bytes > max_bytes {
+            answer.records = Vec::new();
+        } else {
+            total += bytes;
+        }
+    }
+}
+
+fn respond(
+    cx: &RequestContext,
+    request: &FetchRequest,
+    merged: Merged,
+    answers: Vec<PartitionData>,
+) -> FetchResponse {
+    let mut topics: Vec<TopicData> = Vec::new();
+    for (partition, mut answer) in merged.partitions.into_iter().zip(answers) {
+        let news = merged.session_id == 0
+            || cx.shard.sessions.has_news(merged.session_id, &partition.topic, &answer);
+        if merged.incremental && !news {
+            continue;
+        }
+        if request.isolation_level == 1 && answer.error_code == 0 {
+            answer.aborted = Some(Vec::new());
+        }
+        if answer.error_code == ErrorCode::NotLeaderOrFollower.code() {
+            tracing::debug!(partition = answer.partition, "fetch of a partition not served here");
+        }
+        push(&mut topics, partition.topic, answer);
+    }
+    FetchResponse { throttle_time_ms: 0, error_code: 0, session_id: merged.session_id, topics }
+}
+
+fn push(topics: &mut Vec<TopicData>, topic: TopicRef, answer: PartitionData) {
+    match topics.iter_mut().find(|known| known.topic == topic) {
+        Some(known) => known.partitions.push(answer),
+        None => topics.push(TopicData { topic, partitions: vec![answer] }),
+    }
+}

@@ -1,0 +1,163 @@
+//! Metadata (key 3), versions 0–13: brokers and topics, by name or id (KIP-516), with automatic
+//! creation where the configuration and the client allow it. Operations a client may perform are
+//! answered as on a Kafka without an authorizer: not asked.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use kafka_protocol::messages::metadata_request::MetadataRequestTopic;
+use kafka_protocol::messages::metadata_response::{
+    MetadataResponseBroker, MetadataResponsePartition, MetadataResponseTopic,
+};
+use kafka_protocol::messages::{
+    BrokerId, MetadataRequest, MetadataResponse, TopicName as WireName,
+};
+
+use super::RequestContext;
+use crate::controller::NewTopic;
+use crate::metadata::{MetadataImage, TopicImage, TopicName};
+use crate::wire::{ErrorCode, StrBytes, Uuid};
+
+/// "Not asked for", in fields of allowed operations.
+pub(super) const NO_OPERATIONS: i32 = i32::MIN;
+const CREATE_TIMEOUT: Duration = Duration::from_secs(10);
+
+pub async fn handle(
+    cx: &RequestContext,
+    version: i16,
+    request: MetadataRequest,
+) -> MetadataResponse {
+    let all = match &request.topics {
+        None => true,
+        Some(topics) => version == 0 && topics.is_empty(),
+    };
+    let may_create =
+        cx.shard.config.auto_create_topics && (version < 4 || request.allow_auto_topic_creation);
+    let topics = match request.topics {
+        _ if all => {
+            let image = cx.shard.image();
+            image.topics.values().map(|topic| describe(cx, version, topic)).collect()
+        }
+        Some(asked) => answer_asked(cx, version, asked, may_create).await,
+        None => Vec::new(),
+    };
+    let brokers = cx.shard.advertised.nodes(cx.listener).into_iter().map(|node| {
+        MetadataResponseBroker::default()
+            .with_node_id(BrokerId(node.id))
+            .with_host(StrBytes::from_string(node.host))
+            .with_port(i32::from(node.port))
+    });
+    MetadataResponse::default()
+        .with_brokers(brokers.collect())
+        .with_cluster_id(cluster_id(cx).filter(|_| version >= 2))
+        .with_controller_id(BrokerId(cx.shard.advertised.controller()))
+        .with_topics(topics)
+        .with_cluster_authorized_operations(NO_OPERATIONS)
+}
+
+fn cluster_id(cx: &RequestContext) -> Option<StrBytes> {
+    Some(StrBytes::from_string(cx.shard.advertised.cluster_id.clone()))
+}
+
+async fn answer_asked(
+    cx: &RequestContext,
+    version: i16,
+    asked: Vec<MetadataRequestTopic>,
+    may_create: bool,
+) -> Vec<MetadataResponseTopic> {
+    let mut image = cx.shard.image();
+    let created = match may_create {
+        true => create_missing(cx, &asked, &image).await,
+        false => Vec::new(),
+    };
+    if !created.is_empty() {
+        image = cx.shard.image();
+    }
+    let answer = |topic: MetadataRequestTopic| {
+        let by_id = topic.name.is_none();
+        let found = match &topic.name {
+            Some(name) => image.by_name(name),
+            None => image.by_id.get(&topic.topic_id),
+        };
+        match found {
+            Some(found) => describe(cx, version, found),
+            None if by_id => unknown(None, topic.topic_id, ErrorCode::UnknownTopicId),
+            None => {
+                let refused = created.iter().find(|(name, _)| Some(name) == topic.name.as_deref());
+                let code = match refused {
+                    Some((_, code)) => *code,
+                    None => missing(topic.name.as_ref().map_or("", |name| name.as_str())),
+                };
+                unknown(topic.name, Uuid::nil(), code)
+            }
+        }
+    };
+    asked.into_iter().map(answer).collect()
+}
+
+fn missing(name: &str) -> ErrorCode {
+    match TopicName::parse(name) {
+        Ok(_) => ErrorCode::UnknownTopicOrPartition,
+        Err(_) => ErrorCode::InvalidTopicException,
+    }
+}
+
+/// Creates what is asked for by name and is not there; returns the names and why one was not made.
+async fn create_missing(
+    cx: &RequestContext,
+    asked: &[MetadataRequestTopic],
+    image: &MetadataImage,
+) -> Vec<(StrBytes, ErrorCode)> {
+    let names: Vec<StrBytes> = asked
+        .iter()
+        .filter_map(|topic| topic.name.as_ref().map(|name| name.0.clone()))
+        .filter(|name| image.by_name(name).is_none())
+        .collect();
+    if names.is_empty() {
+        return Vec::new();
+    }
+    let topics = names.iter().map(|name| NewTopic {
+        name: name.to_string(),
+        partitions: -1,
+        replication_factor: -1,
+        ..NewTopic::default()
+    });
+    let controller = &cx.shard.controller;
+    let results = controller.create_topics(topics.collect(), false, CREATE_TIMEOUT).await;
+    let codes = match results {
+        Ok(results) => results.into_iter().map(|r| r.err().map(|e| e.code)).collect(),
+        Err(code) => vec![Some(code); names.len()],
+    };
+    let code = |code: Option<ErrorCode>| match code {
+        // Somebody else was faster, or it will be there in a moment.
+        None | Some(ErrorCode::TopicAlreadyExists) => ErrorCode::LeaderNotAvailable,
+        Some(code) => code,
+    };
+    names.into_iter().zip(codes.into_iter().map(code)).collect()
+}
+
+fn unknown(name: Option<WireName>, id: Uuid, code: ErrorCode) -> MetadataResponseTopic {
+    MetadataResponseTopic::default()
+        .with_error_code(code.code())
+        .with_name(name)
+        .with_topic_id(id)
+        .with_topic_authorized_operations(NO_OPERATIONS)
+}
+
+fn describe(cx: &RequestContext, version: i16, topic: &Arc<TopicImage>) -> MetadataResponseTopic {
+    let partition = |(index, partition): (usize, &crate::metadata::PartitionImage)| {
+        let leader = BrokerId(cx.shard.advertised.leader(partition.shard));
+        MetadataResponsePartition::default()
+            .with_partition_index(index as i32)
+            .with_leader_id(leader)
+            .with_leader_epoch(if version >= 7 { partition.leader_epoch } else { -1 })
+            .with_replica_nodes(vec![leader])
+            .with_isr_nodes(vec![leader])
+    };
+    let name = StrBytes::from_string(topic.name.to_string());
+    MetadataResponseTopic::default()
+        .with_name(Some(WireName(name)))
+        .with_topic_id(if version >= 10 { topic.id } else { Uuid::nil() })
+        .with_partitions(topic.partitions.iter().enumerate().map(partition).collect())
+        .with_topic_authorized_operations(NO_OPERATIONS)
+}

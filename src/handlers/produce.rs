@@ -1,0 +1,222 @@
+//! Produce (key 0), versions 3–13: `acks` 0, 1 and all; one record batch per partition (as Kafka
+//! demands since 0.11); idempotent producers (KIP-98). KIP-467 error messages. Knowingly missing:
+//! transactions, which are refused by name.
+
+use std::rc::Rc;
+
+use bytes::BytesMut;
+use corelane_shards::log::batch::{self, BatchError, BatchHeader, Codec};
+
+use super::route::{locate, Groups};
+use crate::broker::{Routed, Shard};
+use crate::metadata::{MetadataImage, TimestampType, TopicConfig};
+use crate::partition::{Operation, Outcome, PartitionKey, ProduceGroup, ProduceOutcome};
+use crate::wire::produce::{PartitionResult, ProduceRequest, ProduceResponse, TopicResult};
+use crate::wire::{ErrorCode, TopicRef};
+
+/// A request whose appends have begun in order; what is left is to wait for them.
+pub struct Admitted {
+    /// `false` for `acks=0`: nothing is answered.
+    pub wants_answer: bool,
+    topics: Vec<(TopicRef, Vec<i32>)>,
+    results: Vec<PartitionResult>,
+    under_way: Vec<(Vec<usize>, Routed)>,
+}
+
+/// Why a batch is refused: Kafka's code and words for the client.
+type Refused = (ErrorCode, String);
+
+/// Checks a request and begins its appends on the owning shards, in the order of the connection.
+pub async fn admit(
+    shard: &Rc<Shard>,
+    version: i16,
+    request: ProduceRequest,
+    now_ms: i64,
+) -> Admitted {
+    let image = shard.image();
+    let mut admitted = Admitted {
+        wants_answer: request.acks != 0,
+        topics: Vec::with_capacity(request.topics.len()),
+        results: Vec::new(),
+        under_way: Vec::new(),
+    };
+    let check = Check {
+        image: &image,
+        version,
+        acks: request.acks,
+        transactional: request.transactional_id.is_some(),
+        now_ms,
+    };
+    let mut groups: Groups<(PartitionKey, BytesMut)> = Groups::new();
+    for topic in request.topics {
+        let mut indexes = Vec::with_capacity(topic.partitions.len());
+        for partition in topic.partitions {
+            let place = admitted.results.len();
+            indexes.push(partition.index);
+            let mut result = nothing_appended(partition.index);
+            match check.partition(&topic.topic, partition.index, partition.records, &mut result) {
+                Ok((owner, key, records)) => groups.add(owner, place, (key, records)),
+                Err((code, message)) => {
+                    result.error_code = code.code();
+                    result.error_message = Some(message);
+                }
+            }
+            admitted.results.push(result);
+        }
+        admitted.topics.push((topic.topic, indexes));
+    }
+    let durable = request.acks == -1;
+    for (owner, places, entries) in groups.into_parts() {
+        let group = ProduceGroup { durable, now_ms, entries };
+        if let Ok(routed) = shard.route(owner, Operation::Produce(group)).await {
+            admitted.under_way.push((places, routed));
+        }
+    }
+    admitted
+}
+
+impl Admitted {
+    /// Waits until every append is as safe as was asked for.
+    pub async fn finish(mut self) -> ProduceResponse {
+        for (places, routed) in std::mem::take(&mut self.under_way) {
+            match routed.outcome().await {
+                Some(Outcome::Produce(outcomes)) => {
+                    for (place, outcome) in places.into_iter().zip(outcomes) {
+                        fill(&mut self.results[place], outcome);
+                    }
+                }
+                _ => places.into_iter().for_each(|place| {
+                    self.results[place].error_code = ErrorCode::NotLeaderOrFollower.code();
+                }),
+            }
+        }
+        let mut results = self.results.into_iter();
+        let topic = |(topic, indexes): (TopicRef, Vec<i32>)| TopicResult {
+            topic,
+            partitions: results.by_ref().take(indexes.len()).collect(),
+        };
+        ProduceResponse {
+            topics: self.topics.into_iter().map(topic).collect(),
+            throttle_time_ms: 0,
+        }
+    }
+}
+
+fn nothing_appended(index: i32) -> PartitionResult {
+    PartitionResult {
+        index,
+        base_offset: -1,
+        log_append_time_ms: -1,
+        log_start_offset: -1,
+        ..PartitionResult::default()
+    }
+}
+
+fn fill(result: &mut PartitionResult, outcome: ProduceOutcome) {
+    if outcome.error_code != 0 {
+        result.log_append_time_ms = -1;
+    }
+    result.error_code = outcome.error_code;
+    result.error_message = outcome.error_message;
+    result.base_offset = outcome.base_offset;
+    result.log_start_offset = outcome.log_start_offset;
+}
+
+struct Check<'a> {
+    image: &'a MetadataImage,
+    version: i16,
+    acks: i16,
+    transactional: bool,
+    now_ms: i64,
+}
+
+impl Check<'_> {
+    /// Everything that can be known before the owner sees the batch.
+    fn partition(
+        &self,
+        topic: &TopicRef,
+        index: i32,
+        records: Option<BytesMut>,
+        result: &mut PartitionResult,
+    ) -> Result<(corelane_shards::runtime::ShardId, PartitionKey, BytesMut), Refused> {
+        if !(-1..=1).contains(&self.acks) {
+            let message = format!("acks={} is not allowed, only 0, 1 and -1 (all)", self.acks);
+            return Err((ErrorCode::InvalidRequiredAcks, message));
+        }
+        let (owner, key) = locate(self.image, topic, index).map_err(|code| {
+            (code, "This server does not host this topic-partition.".to_string())
+        })?;
+        let config = match self.image.by_id.get(&key.topic) {
+            Some(topic) => &topic.config,
+            None => return Err((ErrorCode::UnknownTopicId, String::new())),
+        };
+        let mut records = records.unwrap_or_default();
+        let header = self.check_batch(&records, config)?;
+        if self.transactional || header.is_transactional() {
+            let message = "transactions are not served by this broker yet".to_string();
+            return Err((ErrorCode::InvalidTxnState, message));
+        }
+        if config.timestamp_type == TimestampType::LogAppendTime {
+            batch::stamp_append_time(&mut records, self.now_ms);
+            result.log_append_time_ms = self.now_ms;
+        } else {
+            self.check_timestamps(&header, config)?;
+        }
+        Ok((owner, key, records))
+    }
+
+    fn check_batch(&self, records: &[u8], config: &TopicConfig) -> Result<BatchHeader, Refused> {
+        let invalid = |message: &str| (ErrorCode::InvalidRecord, message.to_string());
+        let header = match BatchHeader::peek(records) {
+            Some(header) => header,
+            None if records.is_empty() => {
+                return Err(invalid("a produce request has one record batch per partition"))
+            }
+            // Too short for a header of version 2: the older formats have their version at 16.
+            None => return Err(invalid("not a record batch of version 2")),
+        };
+        if header.magic != batch::MAGIC_V2 {
+            return Err(invalid("only record batches of version 2 are allowed"));
+        }
+        if (0..records.len() as i64).contains(&header.claimed_size()) {
+            return Err(invalid("a produce request has exactly one record batch per partition"));
+        }
+        if header.codec() == Ok(Codec::Zstd) && self.version < 7 {
+            let message = "Produce requests below version 7 may not use ZStandard".to_string();
+            return Err((ErrorCode::UnsupportedCompressionType, message));
+        }
+        if records.len() > config.max_message_bytes {
+            let message = format!(
+                "the record batch is {} bytes long and the topic's max.message.bytes is {}",
+                records.len(),
+                config.max_message_bytes
+            );
+            return Err((ErrorCode::MessageTooLarge, message));
+        }
+        batch::check_produced(records).map_err(|error| {
+            let code = match error {
+                BatchError::Checksum { .. }
+                | BatchError::Length { .. }
+                | BatchError::TooShort { .. } => ErrorCode::CorruptMessage,
+                BatchError::Codec(_) => ErrorCode::UnsupportedCompressionType,
+                _ => ErrorCode::InvalidRecord,
+            };
+            (code, error.to_string())
+        })
+    }
+
+    fn check_timestamps(&self, header: &BatchHeader, config: &TopicConfig) -> Result<(), Refused> {
+        let (first, last) = (header.base_timestamp.get(), header.max_timestamp.get());
+        let too_early =
+            first >= 0 && self.now_ms.saturating_sub(first) > config.timestamp_before_max_ms;
+        let too_late = last.saturating_sub(self.now_ms) > config.timestamp_after_max_ms;
+        if too_early || too_late {
+            let message = format!(
+                "Timestamps {first} to {last} are out of range: from {} before to {} after {}",
+                config.timestamp_before_max_ms, config.timestamp_after_max_ms, self.now_ms
+            );
+            return Err((ErrorCode::InvalidTimestamp, message));
+        }
+        Ok(())
+    }
+}

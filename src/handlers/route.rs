@@ -1,0 +1,57 @@
+//! Finds the shard of each partition a request names, and sends each shard its part.
+
+use corelane_shards::runtime::ShardId;
+
+use crate::metadata::MetadataImage;
+use crate::partition::PartitionKey;
+use crate::wire::{ErrorCode, TopicRef};
+
+/// Where a partition lives.
+///
+/// # Errors
+/// Unknown by name or by id, with Kafka's code for each.
+pub fn locate(
+    image: &MetadataImage,
+    topic: &TopicRef,
+    partition: i32,
+) -> Result<(ShardId, PartitionKey), ErrorCode> {
+    let (found, unknown) = match topic {
+        TopicRef::Name(name) => (image.by_name(name), ErrorCode::UnknownTopicOrPartition),
+        TopicRef::Id(id) => (image.by_id.get(id), ErrorCode::UnknownTopicId),
+    };
+    let topic = found.ok_or(unknown)?;
+    let place = usize::try_from(partition).ok().and_then(|index| topic.partitions.get(index));
+    let place = place.ok_or(ErrorCode::UnknownTopicOrPartition)?;
+    Ok((place.shard, PartitionKey { topic: topic.id, index: partition }))
+}
+
+/// Entries for each shard, in the order they were asked for, with the place of each entry's
+/// answer in the response.
+pub struct Groups<T> {
+    groups: Vec<(ShardId, Vec<(usize, T)>)>,
+}
+
+impl<T> Groups<T> {
+    pub fn new() -> Self {
+        Groups { groups: Vec::with_capacity(1) }
+    }
+
+    pub fn add(&mut self, shard: ShardId, place: usize, entry: T) {
+        match self.groups.iter_mut().find(|(id, _)| *id == shard) {
+            Some((_, entries)) => entries.push((place, entry)),
+            None => self.groups.push((shard, vec![(place, entry)])),
+        }
+    }
+
+    pub fn len(&self) -> usize {
+        self.groups.len()
+    }
+
+    /// Each shard's entries, and apart from them the places of their answers.
+    pub fn into_parts(self) -> impl Iterator<Item = (ShardId, Vec<usize>, Vec<T>)> {
+        self.groups.into_iter().map(|(shard, entries)| {
+            let (places, entries) = entries.into_iter().unzip();
+            (shard, places, entries)
+        })
+    }
+}

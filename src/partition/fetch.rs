@@ -1,0 +1,158 @@
+//! Reads on the owning shard, waiting for more where there is too little.
+
+use std::cell::{Cell, RefCell};
+use std::future::poll_fn;
+use std::rc::{Rc, Weak};
+use std::task::{Poll, Waker};
+use std::time::{Duration, Instant};
+
+use corelane_shards::log::EndWatcher;
+use corelane_shards::runtime::timeout;
+
+use super::{error_code, FetchEntry, FetchGroup, FetchOutcome, PartitionTable};
+use crate::wire::ErrorCode;
+
+/// What a waiting fetch is woken by: enough new bytes, a failed log, or a call for an answer now.
+#[derive(Default)]
+pub struct FetchWatch {
+    missing: Cell<i64>,
+    woken: Cell<bool>,
+    answer_now: Cell<bool>,
+    waker: RefCell<Option<Waker>>,
+}
+
+impl FetchWatch {
+    /// Ends the waiting for good: the fetch answers with what there is.
+    pub fn answer_now(&self) {
+        self.answer_now.set(true);
+        self.wake();
+    }
+
+    fn wake(&self) {
+        self.woken.set(true);
+        if let Some(waker) = self.waker.borrow_mut().take() {
+            waker.wake();
+        }
+    }
+
+    async fn woken(&self) {
+        poll_fn(|cx| {
+            if self.woken.get() {
+                return Poll::Ready(());
+            }
+            *self.waker.borrow_mut() = Some(cx.waker().clone());
+            Poll::Pending
+        })
+        .await
+    }
+}
+
+impl EndWatcher for FetchWatch {
+    fn advanced(&self, bytes: u64) -> bool {
+        self.missing.set(self.missing.get() - bytes as i64);
+        if self.missing.get() <= 0 {
+            self.wake();
+        }
+        !self.woken.get()
+    }
+
+    fn ended(&self) {
+        self.wake();
+    }
+}
+
+/// Reads all entries; where they hold fewer than `min_bytes`, waits for more, for an error, for
+/// `max_wait_ms`, or for [`FetchWatch::answer_now`].
+pub async fn fetch(
+    table: &PartitionTable,
+    group: &FetchGroup,
+    watch: &Rc<FetchWatch>,
+) -> Vec<FetchOutcome> {
+    let deadline = Instant::now() + Duration::from_millis(group.max_wait_ms);
+    loop {
+        let outcomes = read_all(table, group).await;
+        let bytes: usize = outcomes.iter().flat_map(|o| &o.records).map(bytes::Bytes::len).sum();
+        let failed = outcomes.iter().any(|o| o.error_code != 0);
+        let left = deadline.saturating_duration_since(Instant::now());
+        if bytes >= group.min_bytes || failed || left.is_zero() || watch.answer_now.get() {
+            return outcomes;
+        }
+        watch.woken.set(false);
+        watch.missing.set((group.min_bytes - bytes) as i64);
+        if !register(table, group, &outcomes, watch) {
+            continue; // more has come since it was read
+        }
+        timeout(left, watch.woken()).await;
+    }
+}
+
+/// Watches every partition, unless one has moved on since it was read: no await lies between that
+/// check and the watch, so no wake-up is lost.
+fn register(
+    table: &PartitionTable,
+    group: &FetchGroup,
+    outcomes: &[FetchOutcome],
+    watch: &Rc<FetchWatch>,
+) -> bool {
+    let partitions: Vec<_> = group.entries.iter().map(|entry| table.get(&entry.key)).collect();
+    let unchanged = partitions.iter().zip(outcomes).all(|(partition, outcome)| {
+        partition.as_ref().is_some_and(|p| p.log.safe_end() == outcome.high_watermark)
+    });
+    if unchanged {
+        let watcher: Weak<dyn EndWatcher> = Rc::downgrade(watch) as Weak<dyn EndWatcher>;
+        partitions.iter().flatten().for_each(|p| p.log.watch(watcher.clone()));
+    }
+    unchanged
+}
+
+async fn read_all(table: &PartitionTable, group: &FetchGroup) -> Vec<FetchOutcome> {
+    let mut left = group.max_bytes;
+    let mut outcomes = Vec::with_capacity(group.entries.len());
+    let mut nothing_yet = true;
+    for entry in &group.entries {
+        let limit = entry.max_bytes.min(left);
+        let outcome = match read_one(table, entry, limit, nothing_yet).await {
+            Ok(outcome) => outcome,
+            Err(code) => FetchOutcome {
+                error_code: code.code(),
+                high_watermark: -1,
+                log_start_offset: -1,
+                records: Vec::new(),
+            },
+        };
+        let bytes: usize = outcome.records.iter().map(bytes::Bytes::len).sum();
+        nothing_yet &= bytes == 0;
+        left = left.saturating_sub(bytes);
+        outcomes.push(outcome);
+    }
+    outcomes
+}
+
+async fn read_one(
+    table: &PartitionTable,
+    entry: &FetchEntry,
+    limit: usize,
+    at_least_one: bool,
+) -> Result<FetchOutcome, ErrorCode> {
+    let partition = table.get(&entry.key).ok_or(ErrorCode::NotLeaderOrFollower)?;
+    partition.check_epoch(entry.leader_epoch)?;
+    let log = &partition.log;
+    let end = log.safe_end();
+    let failed = |error: corelane_shards::log::LogError| {
+        let code = error_code(&error);
+        if code == ErrorCode::CorruptMessage || code == ErrorCode::KafkaStorageError {
+            tracing::error!("fetch: {error}");
+        }
+        code
+    };
+    let records = match log.read_cached(entry.offset, end, limit, at_least_one).map_err(failed)? {
+        Some(records) => records,
+        None => log.read(entry.offset, end, limit, at_least_one).await.map_err(failed)?,
+    };
+    Ok(FetchOutcome {
+        error_code: 0,
+        high_watermark: end,
+        log_start_offset: log.log_start(),
+        records,
+    })
+}

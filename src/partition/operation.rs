@@ -1,0 +1,100 @@
+use bytes::{Bytes, BytesMut};
+use uuid::Uuid;
+
+/// Names a partition between shards.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct PartitionKey {
+    pub topic: Uuid,
+    pub index: i32,
+}
+
+/// What one shard asks of another's partitions. Requests of one shard arrive in the order they
+/// were sent, so appends keep the order of their connection.
+pub enum Operation {
+    Produce(ProduceGroup),
+    Fetch(FetchGroup),
+    /// Answer the fetch with this token now, with what there is.
+    FetchNow {
+        token: u64,
+    },
+    Offsets(Vec<OffsetQuery>),
+    Epochs(Vec<EpochQuery>),
+}
+
+/// What comes back, in the order of the entries asked for.
+pub enum Outcome {
+    Produce(Vec<ProduceOutcome>),
+    Fetch(Vec<FetchOutcome>),
+    Offsets(Vec<OffsetFound>),
+    Epochs(Vec<EpochEnd>),
+}
+
+/// Checked batches for one shard's partitions.
+pub struct ProduceGroup {
+    /// Whether they must be durable before they are answered (`acks=all`).
+    pub durable: bool,
+    pub now_ms: i64,
+    pub entries: Vec<(PartitionKey, BytesMut)>,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ProduceOutcome {
+    pub error_code: i16,
+    pub error_message: Option<String>,
+    pub base_offset: i64,
+    pub log_start_offset: i64,
+}
+
+pub struct FetchGroup {
+    /// Chosen by the asking shard, to call for an early answer.
+    pub token: u64,
+    pub min_bytes: usize,
+    pub max_bytes: usize,
+    pub max_wait_ms: u64,
+    pub entries: Vec<FetchEntry>,
+}
+
+#[derive(Debug, Clone, Copy)]
+pub struct FetchEntry {
+    pub key: PartitionKey,
+    pub offset: i64,
+    pub max_bytes: usize,
+    /// −1 where the client does not say.
+    pub leader_epoch: i32,
+}
+
+#[derive(Debug, Clone)]
+pub struct FetchOutcome {
+    pub error_code: i16,
+    pub high_watermark: i64,
+    pub log_start_offset: i64,
+    pub records: Vec<Bytes>,
+}
+
+pub struct OffsetQuery {
+    pub key: PartitionKey,
+    pub leader_epoch: i32,
+    /// A time in ms, or one of Kafka's negative names for an end of the log.
+    pub timestamp: i64,
+}
+
+#[derive(Debug, Clone, Copy)]
+pub struct OffsetFound {
+    pub error_code: i16,
+    pub timestamp: i64,
+    pub offset: i64,
+    pub leader_epoch: i32,
+}
+
+pub struct EpochQuery {
+    pub key: PartitionKey,
+    pub current_leader_epoch: i32,
+    pub leader_epoch: i32,
+}
+
+#[derive(Debug, Clone, Copy)]
+pub struct EpochEnd {
+    pub error_code: i16,
+    pub leader_epoch: i32,
+    pub end_offset: i64,
+}

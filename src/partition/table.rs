@@ -1,0 +1,62 @@
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::rc::Rc;
+
+use corelane_shards::log::Log;
+use rustc_hash::FxBuildHasher;
+
+use super::PartitionKey;
+use crate::wire::ErrorCode;
+
+/// A partition this shard leads.
+pub struct Partition {
+    pub log: Rc<Log>,
+    pub leader_epoch: Cell<i32>,
+}
+
+impl Partition {
+    /// Compares the leader epoch that a client believes in with ours (KIP-320).
+    pub fn check_epoch(&self, claimed: i32) -> Result<(), ErrorCode> {
+        let ours = self.leader_epoch.get();
+        match claimed {
+            -1 => Ok(()),
+            claimed if claimed < ours => Err(ErrorCode::FencedLeaderEpoch),
+            claimed if claimed > ours => Err(ErrorCode::UnknownLeaderEpoch),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// The partitions of one shard. Looked up, never held across an await.
+#[derive(Default)]
+pub struct PartitionTable {
+    map: RefCell<HashMap<PartitionKey, Rc<Partition>, FxBuildHasher>>,
+}
+
+impl PartitionTable {
+    pub fn get(&self, key: &PartitionKey) -> Option<Rc<Partition>> {
+        self.map.borrow().get(key).cloned()
+    }
+
+    pub fn insert(&self, key: PartitionKey, partition: Rc<Partition>) {
+        self.map.borrow_mut().insert(key, partition);
+    }
+
+    pub fn remove(&self, key: &PartitionKey) -> Option<Rc<Partition>> {
+        self.map.borrow_mut().remove(key)
+    }
+
+    pub fn contains(&self, key: &PartitionKey) -> bool {
+        self.map.borrow().contains_key(key)
+    }
+
+    /// All keys, in no order.
+    pub fn keys(&self) -> Vec<PartitionKey> {
+        self.map.borrow().keys().copied().collect()
+    }
+
+    /// Takes all partitions out, at shutdown.
+    pub fn drain(&self) -> Vec<Rc<Partition>> {
+        self.map.borrow_mut().drain().map(|(_, partition)| partition).collect()
+    }
+}
