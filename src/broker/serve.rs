@@ -34,8 +34,8 @@ pub enum ServeError {
     Store(#[from] StoreError),
     #[error("the metadata cannot be used: {0}")]
     Metadata(String),
-    #[error("cannot listen on {address}: {source}; is another broker running? use --listen")]
-    Listen { address: String, source: std::io::Error },
+    #[error("cannot listen on {address}: {why}; is another broker running? use --listen")]
+    Listen { address: String, why: std::io::Error },
     #[error(transparent)]
     Start(#[from] StartError),
     #[error(transparent)]
@@ -160,7 +160,7 @@ struct Bound {
 fn bind_addresses(config: &BrokerConfig, shards: usize) -> Result<Bound, ServeError> {
     let mut bound = Bound { shown: Vec::new(), per_shard: vec![Vec::new(); shards] };
     for listener in &config.listeners {
-        let failed = |source| ServeError::Listen { address: listener.to_string(), source };
+        let failed = |why| ServeError::Listen { address: listener.to_string(), why };
         let resolved = listener.resolve().map_err(failed)?;
         let first = resolved.first().copied();
         let first = first.ok_or_else(|| failed(std::io::Error::other("no such host")))?;

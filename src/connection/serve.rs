@@ -20,8 +20,10 @@ const MAX_OPEN_REQUESTS: usize = 128;
 enum Ended {
     #[error(transparent)]
     Frame(#[from] FrameError),
-    #[error(transparent)]
-    Wire(#[from] WireError),
+    #[error("{0}")]
+    Header(WireError),
+    #[error("{key:?} version {version}: {error}")]
+    Request { key: ApiKey, version: i16, error: WireError },
     #[error("the client does not read its answers")]
     Broken,
 }
@@ -77,23 +79,25 @@ async fn serve_one(cx: &RequestContext, answers: &Answers, frame: Frame) -> Resu
     let header = match wire::parse_header(&mut bytes) {
         Ok(header) => header,
         Err(error) => {
-            let pieces = answer_unsupported(&error).ok_or(error)?;
+            let pieces = answer_unsupported(&error).ok_or(Ended::Header(error))?;
             return push(answers, Outgoing::Frame { pieces, lease });
         }
     };
-    if header.key == ApiKey::Produce {
-        let request = wire::produce::parse(header.version, bytes)?;
+    let (key, version) = (header.key, header.version);
+    let malformed = |error| Ended::Request { key, version, error };
+    if key == ApiKey::Produce {
+        let request = wire::produce::parse(version, bytes).map_err(malformed)?;
         if !answers.wait_until_open(MAX_OPEN_REQUESTS - 1).await {
             return Err(Ended::Broken);
         }
-        let admitted = produce::admit(&cx.shard, header.version, request, now_ms()).await;
-        let (version, correlation_id) = (header.version, header.correlation_id);
+        let admitted = produce::admit(&cx.shard, version, request, now_ms()).await;
+        let correlation_id = header.correlation_id;
         return push(answers, Outgoing::Produce { admitted, version, correlation_id, lease });
     }
     if !answers.wait_until_open(0).await {
         return Err(Ended::Broken);
     }
-    let pieces = handlers::dispatch(cx, &header, bytes).await?;
+    let pieces = handlers::dispatch(cx, &header, bytes).await.map_err(malformed)?;
     push(answers, Outgoing::Frame { pieces, lease })?;
     // One at a time: a client that does not read its answers is not served more of them.
     match answers.wait_until_open(0).await {

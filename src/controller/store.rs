@@ -18,8 +18,8 @@ const COMPACT_ABOVE_BYTES: u64 = 1 << 20;
 /// Why the controller's log cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    #[error("{path}: {source}")]
-    Io { path: PathBuf, source: io::Error },
+    #[error("{path}: {why}")]
+    Io { path: PathBuf, why: io::Error },
     #[error("{path}: damaged at byte {position}: {reason}; restore the file from a copy")]
     Damaged { path: PathBuf, position: usize, reason: String },
 }
@@ -41,7 +41,7 @@ impl MetadataStore {
     pub fn open(dir: &Path) -> Result<(MetadataStore, Vec<MetadataRecord>), StoreError> {
         let dir = dir.join("corelane-metadata");
         let path = dir.join("metadata.log");
-        let io = |source| StoreError::Io { path: path.clone(), source };
+        let io = |why| StoreError::Io { path: path.clone(), why };
         fs::create_dir_all(&dir).map_err(io)?;
         let bytes = match fs::read(&path) {
             Ok(bytes) if !bytes.is_empty() => bytes,
@@ -68,7 +68,7 @@ impl MetadataStore {
     pub fn append(&mut self, records: &[MetadataRecord]) -> Result<(), StoreError> {
         let frame = frame(records);
         let path = &self.path;
-        let io = |source| StoreError::Io { path: path.clone(), source };
+        let io = |why| StoreError::Io { path: path.clone(), why };
         self.file.write_all(&frame).map_err(io)?;
         self.file.sync_data().map_err(io)?;
         self.len += frame.len() as u64;
@@ -90,7 +90,7 @@ impl MetadataStore {
         if self.len > 2 * content.len() as u64 {
             let path = self.path.clone();
             let fresh = MetadataStore::replace(&path, &content);
-            *self = fresh.map_err(|source| StoreError::Io { path, source })?;
+            *self = fresh.map_err(|why| StoreError::Io { path, why })?;
         }
         Ok(())
     }

@@ -45,7 +45,7 @@ pub async fn dispatch(
     let (key, version, body) = (header.key, header.version, body.freeze());
     macro_rules! answer {
         ($handler:ident) => {{
-            let request = wire::decode(key, version, body)?;
+            let (request, _) = wire::decode(key, version, body)?;
             let response = $handler::handle(cx, version, request).await;
             wire::encode_response(header, &response).map(|frame| vec![frame])
         }};

@@ -12,8 +12,6 @@ pub enum WireError {
     Length(i64),
     #[error("text that is not UTF-8")]
     Text,
-    #[error("{0} bytes follow the request")]
-    TrailingBytes(usize),
     #[error("malformed request: {0}")]
     Malformed(String),
     #[error("API key {0} is not served")]

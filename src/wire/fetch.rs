@@ -90,7 +90,6 @@ pub fn parse(version: i16, body: Bytes) -> Result<FetchRequest, WireError> {
         }
         Ok(())
     })?;
-    r.finish()?;
     Ok(request)
 }
 

@@ -33,17 +33,20 @@ pub enum TopicRef {
     Id(Uuid),
 }
 
-/// Decodes a request's body with the crate, after proving that its counts are possible.
+/// Decodes a request's body with the crate, after proving that its counts are possible. Returns
+/// with it how many bytes follow, which nobody minds.
 ///
 /// # Errors
-/// The body is not what its version says, or bytes are left over.
-pub fn decode<T: Decodable>(key: ApiKey, version: i16, mut body: Bytes) -> Result<T, WireError> {
+/// The body is not what its version says.
+pub fn decode<T: Decodable>(
+    key: ApiKey,
+    version: i16,
+    mut body: Bytes,
+) -> Result<(T, usize), WireError> {
     check_counts(key, version, &body)?;
-    let request = T::decode(&mut body, version).map_err(|e| WireError::Malformed(e.to_string()))?;
-    match body.len() {
-        0 => Ok(request),
-        rest => Err(WireError::TrailingBytes(rest)),
-    }
+    let request =
+        T::decode(&mut body, version).map_err(|e| WireError::Malformed(e.to_string()))?;
+    Ok((request, body.len()))
 }
 
 /// A whole response frame, length first.

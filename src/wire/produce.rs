@@ -45,7 +45,6 @@ pub fn parse(version: i16, body: BytesMut) -> Result<ProduceRequest, WireError> 
         topics.push(parse_topic(version, &mut reader)?);
     }
     reader.skip_tags()?;
-    reader.finish()?;
     Ok(ProduceRequest { transactional_id, acks, timeout_ms, topics })
 }
 

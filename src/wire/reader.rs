@@ -149,14 +149,6 @@ impl<B: Buf> Reader<B> {
         }
         Ok(())
     }
-
-    /// Nothing may follow.
-    pub fn finish(&self) -> Result<(), WireError> {
-        match self.remaining() {
-            0 => Ok(()),
-            rest => Err(WireError::TrailingBytes(rest)),
-        }
-    }
 }
 
 impl Reader<BytesMut> {

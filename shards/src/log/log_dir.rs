@@ -16,8 +16,8 @@ const CLEAN_FILE: &str = ".kafka_cleanshutdown";
 /// Why a log directory cannot be used; each says what to do.
 #[derive(Debug, thiserror::Error)]
 pub enum LogDirError {
-    #[error("log directory {path}: {source}; create it or make it writable for this user")]
-    Unusable { path: PathBuf, source: io::Error },
+    #[error("log directory {path}: {why}; create it or make it writable for this user")]
+    Unusable { path: PathBuf, why: io::Error },
     #[error("log directory {path} is locked by another broker: stop it or use another directory")]
     Locked { path: PathBuf },
     #[error("{path}: {reason}; correct it, or use another directory")]
@@ -48,7 +48,7 @@ impl LogDir {
     /// # Errors
     /// See [`LogDirError`].
     pub fn open(path: &Path, node_id: i32, cluster_id: &str) -> Result<LogDir, LogDirError> {
-        let unusable = |source| LogDirError::Unusable { path: path.to_path_buf(), source };
+        let unusable = |why| LogDirError::Unusable { path: path.to_path_buf(), why };
         fs::create_dir_all(path).map_err(unusable)?;
         let lock = File::create(path.join(LOCK_FILE)).map_err(unusable)?;
         match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
