@@ -115,6 +115,9 @@ pub fn serve(config: BrokerConfig) -> Result<(), ServeError> {
                 ready_count.recv().await;
             }
             let _ = open.send(true);
+            for _ in 0..shards {
+                ready_count.recv().await;
+            }
             for address in &bound.shown {
                 tracing::info!(shards, "listening on {address}");
             }
@@ -259,6 +262,7 @@ async fn run_shard(
     );
     if open {
         accept_all(&shard, &context, &launch, &accepting)?;
+        let _ = launch.ready.send(());
         shutdown.requested().await;
     }
     drop(updates);

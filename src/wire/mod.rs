@@ -44,8 +44,7 @@ pub fn decode<T: Decodable>(
     mut body: Bytes,
 ) -> Result<(T, usize), WireError> {
     check_counts(key, version, &body)?;
-    let request =
-        T::decode(&mut body, version).map_err(|e| WireError::Malformed(e.to_string()))?;
+    let request = T::decode(&mut body, version).map_err(|e| WireError::Malformed(e.to_string()))?;
     Ok((request, body.len()))
 }
 

@@ -1,0 +1,236 @@
+//! A real broker process per test, and a raw client that says exactly what it is told to.
+#![allow(dead_code, reason = "each test file uses its own part")]
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
+
+use bytes::{BufMut, Bytes, BytesMut};
+use kafka_protocol::messages::{ApiKey, RequestHeader};
+use kafka_protocol::protocol::{Decodable, Encodable, StrBytes};
+
+const BINARY: &str = env!("CARGO_BIN_EXE_corelane");
+const START_LIMIT: Duration = Duration::from_secs(30);
+
+/// Both ways of telling clients where to connect; tests of behaviour run in both.
+pub const MODES: [&str; 2] = ["single", "per-shard"];
+
+#[derive(Clone)]
+pub struct Setup {
+    pub mode: &'static str,
+    pub shards: usize,
+    /// Further lines of the configuration file.
+    pub extra: String,
+}
+
+impl Setup {
+    pub fn new(mode: &'static str) -> Self {
+        Setup { mode, shards: 2, extra: String::new() }
+    }
+}
+
+/// A running broker; killed when dropped.
+pub struct Broker {
+    child: Child,
+    pub address: String,
+    pub data: PathBuf,
+    setup: Setup,
+    _dir: std::rc::Rc<tempfile::TempDir>,
+}
+
+impl Broker {
+    pub fn start(setup: Setup) -> Broker {
+        let dir = tempfile::tempdir().expect("a directory");
+        let data = dir.path().join("data");
+        Broker::start_on(setup, data, std::rc::Rc::new(dir))
+    }
+
+    fn start_on(setup: Setup, data: PathBuf, dir: std::rc::Rc<tempfile::TempDir>) -> Broker {
+        let config = dir.path().join("corelane.toml");
+        let text = format!("advertise = '{}'\nmemory = '256MiB'\n{}\n", setup.mode, setup.extra);
+        std::fs::write(&config, text).expect("writes");
+        // In per-shard mode the port after the free one may be taken: try again with others.
+        for _ in 0..10 {
+            let mut child = Command::new(BINARY)
+                .args(["serve", "--listen", "127.0.0.1:0", "--shards", &setup.shards.to_string()])
+                .arg("--config")
+                .arg(&config)
+                .arg("--data-dir")
+                .arg(&data)
+                .stderr(Stdio::piped())
+                .spawn()
+                .expect("the binary starts");
+            if let Some(address) = wait_for_address(&mut child) {
+                return Broker { child, address, data, setup, _dir: dir };
+            }
+            let _ = child.wait();
+        }
+        panic!("the broker does not start");
+    }
+
+    /// Ends the process as a crash would, and starts it again on the same data.
+    pub fn crash_and_restart(mut self) -> Broker {
+        self.kill();
+        let setup = self.setup.clone();
+        Broker::start_on(setup, self.data.clone(), std::rc::Rc::clone(&self._dir))
+    }
+
+    /// Stops in order, and starts again with another number of shards.
+    pub fn restart_with(mut self, shards: usize) -> Broker {
+        assert_eq!(self.stop(), Some(0), "an orderly stop exits with 0");
+        let setup = Setup { shards, ..self.setup.clone() };
+        Broker::start_on(setup, self.data.clone(), std::rc::Rc::clone(&self._dir))
+    }
+
+    pub fn kill(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+
+    /// SIGTERM; the exit code.
+    pub fn stop(&mut self) -> Option<i32> {
+        let pid = rustix::process::Pid::from_child(&self.child);
+        rustix::process::kill_process(pid, rustix::process::Signal::TERM).expect("is running");
+        self.child.wait().expect("ends").code()
+    }
+
+    pub fn is_running(&mut self) -> bool {
+        matches!(self.child.try_wait(), Ok(None))
+    }
+
+    pub fn client(&self) -> Raw {
+        Raw::connect(&self.address)
+    }
+
+    /// Runs a client command against this broker; its output, if it succeeds.
+    pub fn run(&self, args: &[&str], input: &[u8]) -> Vec<u8> {
+        let mut child = Command::new(BINARY)
+            .args(args)
+            .args(["--bootstrap", &self.address])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the binary starts");
+        let mut stdin = child.stdin.take().expect("a pipe");
+        let input = input.to_vec();
+        let writer = std::thread::spawn(move || stdin.write_all(&input));
+        let output = child.wait_with_output().expect("ends");
+        let _ = writer.join();
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{args:?}: {stderr}");
+        output.stdout
+    }
+}
+
+impl Drop for Broker {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+/// Runs `serve` with wrong arguments: exit code and what it says.
+pub fn failing_serve(args: &[&str]) -> (Option<i32>, String) {
+    let output = Command::new(BINARY).arg("serve").args(args).output().expect("runs");
+    (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+}
+
+/// Reads the log until the broker says where it listens; keeps the pipe empty afterwards.
+fn wait_for_address(child: &mut Child) -> Option<String> {
+    let stderr = child.stderr.take().expect("a pipe");
+    let (found, address) = mpsc::channel();
+    std::thread::spawn(move || {
+        for line in BufReader::new(stderr).lines().map_while(Result::ok) {
+            if let Some((_, rest)) = line.split_once("listening on ") {
+                let address = rest.split_whitespace().next().unwrap_or_default().to_string();
+                let _ = found.send(address);
+            }
+            if line.contains("ERROR") || line.contains("panick") {
+                eprintln!("broker: {line}");
+            }
+        }
+    });
+    address.recv_timeout(START_LIMIT).ok()
+}
+
+/// A connection on which requests are sent byte by byte as the test wants them.
+pub struct Raw {
+    pub stream: TcpStream,
+    next_id: i32,
+}
+
+impl Raw {
+    pub fn connect(address: &str) -> Raw {
+        let stream = TcpStream::connect(address).expect("connects");
+        stream.set_read_timeout(Some(Duration::from_secs(20))).expect("sets");
+        stream.set_nodelay(true).expect("sets");
+        Raw { stream, next_id: 0 }
+    }
+
+    /// Sends a request, without waiting for its answer; returns its correlation id.
+    pub fn send(&mut self, key: ApiKey, version: i16, request: &impl Encodable) -> i32 {
+        self.try_send(key, version, request).expect("sends")
+    }
+
+    /// [`Raw::send`]; `None` once the connection is broken.
+    pub fn try_send(&mut self, key: ApiKey, version: i16, request: &impl Encodable) -> Option<i32> {
+        self.next_id += 1;
+        let mut frame = BytesMut::new();
+        frame.put_i32(0);
+        let header = RequestHeader::default()
+            .with_request_api_key(key as i16)
+            .with_request_api_version(version)
+            .with_correlation_id(self.next_id)
+            .with_client_id(Some(StrBytes::from_static_str("test")));
+        header.encode(&mut frame, key.request_header_version(version)).expect("encodes");
+        request.encode(&mut frame, version).expect("encodes");
+        let len = frame.len() as i32 - 4;
+        frame[..4].copy_from_slice(&len.to_be_bytes());
+        self.stream.write_all(&frame).ok()?;
+        Some(self.next_id)
+    }
+
+    /// The next answer: correlation id and the rest; `None` once the broker has closed.
+    pub fn receive(&mut self) -> Option<(i32, Bytes)> {
+        let mut len = [0; 4];
+        self.stream.read_exact(&mut len).ok()?;
+        let mut frame = vec![0; i32::from_be_bytes(len) as usize];
+        self.stream.read_exact(&mut frame).ok()?;
+        let id = i32::from_be_bytes([frame[0], frame[1], frame[2], frame[3]]);
+        Some((id, Bytes::from(frame).slice(4..)))
+    }
+
+    /// Sends a request and decodes its answer, which must be whole.
+    pub fn ask<R: Decodable>(&mut self, key: ApiKey, version: i16, request: &impl Encodable) -> R {
+        let sent = self.send(key, version, request);
+        let (id, mut body) = self.receive().unwrap_or_else(|| panic!("{key:?} v{version}: closed"));
+        assert_eq!(id, sent);
+        if key.response_header_version(version) >= 1 {
+            body = body.slice(1..);
+        }
+        let response = R::decode(&mut body, version).expect("decodes");
+        assert!(body.is_empty(), "{key:?} v{version}: {} bytes too many", body.len());
+        response
+    }
+
+    /// Whether the broker closes the connection; what it says before is read and thrown away.
+    pub fn is_closed(&mut self) -> bool {
+        let mut rest = Vec::new();
+        match self.stream.read_to_end(&mut rest) {
+            Ok(_) => true,
+            Err(error) => error.kind() == std::io::ErrorKind::ConnectionReset,
+        }
+    }
+}
+
+/// Polls until `condition` holds; fails the test where it never does.
+pub fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while !condition() {
+        assert!(Instant::now() < deadline, "never: {what}");
+        std::thread::yield_now();
+    }
+}
