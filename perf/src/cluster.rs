@@ -21,10 +21,14 @@ pub struct Topic {
 }
 
 impl Topic {
-    /// Looks the topic up, which must exist, and waits until each partition has a leader.
+    /// Looks a topic up that is there.
     pub fn find(bootstrap: &str, name: &str) -> Result<Self> {
-        let mut connection = Connection::open(bootstrap)?;
-        let deadline = Instant::now() + SETTLE_LIMIT;
+        Self::look_up(&mut Connection::open(bootstrap)?, name, Duration::ZERO)
+    }
+
+    /// Looks a topic up, and waits up to `patience` for each partition to have a leader.
+    fn look_up(connection: &mut Connection, name: &str, patience: Duration) -> Result<Self> {
+        let deadline = Instant::now() + patience;
         loop {
             let (id, frame) = connection.call(metadata::request(name))?;
             let found = metadata::parse(frame, id)?;
@@ -37,7 +41,12 @@ impl Topic {
                 Some(leaders) if !leaders.is_empty() && !found.error.is_error() => {
                     return Ok(Self { name: name.to_owned(), leaders });
                 }
-                _ if Instant::now() > deadline => bail!("topic {name}: {}", found.error),
+                _ if Instant::now() >= deadline && found.error.is_error() => {
+                    bail!("topic {name}: {}", found.error)
+                }
+                _ if Instant::now() >= deadline => {
+                    bail!("topic {name}: a partition has no leader")
+                }
                 _ => thread::sleep(SETTLE_PAUSE),
             }
         }
@@ -53,7 +62,7 @@ impl Topic {
         let mut connection = Connection::open(bootstrap)?;
         let (id, frame) = connection.call(create_topics::request(name, partitions, settings))?;
         create_topics::parse(frame, id)?;
-        let topic = Self::find(bootstrap, name)?;
+        let topic = Self::look_up(&mut connection, name, SETTLE_LIMIT)?;
         if topic.leaders.len() != partitions as usize {
             bail!(
                 "topic {name} has {} partitions, not {partitions}; name another topic",

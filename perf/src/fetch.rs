@@ -80,7 +80,7 @@ pub fn run(args: &FetchArgs) -> Result<FetchReport> {
     let deadline = until.map(|time| Instant::now() + time);
     let mut work = Vec::new();
     for (partition, leader) in topic.leaders.iter().enumerate() {
-        let reader = PartitionReader {
+        let mut reader = PartitionReader {
             connection: Connection::open(leader)?,
             topic: topic.name.clone(),
             partition: partition as i32,
@@ -93,24 +93,25 @@ pub fn run(args: &FetchArgs) -> Result<FetchReport> {
     measure(work, args.broker_pid)
 }
 
-/// Runs each reader in a thread of its own and reports their sum.
-pub fn measure<F>(work: Vec<F>, server_pid: Option<u32>) -> Result<FetchReport>
+/// Runs each reader in a thread of its own and reports their sum. The readers keep their
+/// connections until all is counted.
+pub fn measure<F>(mut work: Vec<F>, server_pid: Option<u32>) -> Result<FetchReport>
 where
-    F: FnOnce() -> Result<Reading> + Send,
+    F: FnMut() -> Result<Reading> + Send,
 {
     let connections = work.len();
     let server_before = server_pid.map(ProcessSample::read).transpose()?;
     let client_before = ProcessSample::of_self()?;
     let began = Instant::now();
     let readings = thread::scope(|scope| {
-        let threads: Vec<_> = work.into_iter().map(|reader| scope.spawn(reader)).collect();
+        let threads: Vec<_> = work.iter_mut().map(|reader| scope.spawn(reader)).collect();
         threads
             .into_iter()
             .map(|thread| thread.join().map_err(|_| anyhow!("a reading thread panicked"))?)
             .collect::<Result<Vec<Reading>>>()
     })?;
     let elapsed = began.elapsed();
-    let client = client_before.until(&ProcessSample::of_self()?);
+    let client = ProcessUse::of_self_since(&client_before)?;
     let server_after = server_pid.map(ProcessSample::read).transpose()?;
     let mut sum = Reading::new();
     for reading in &readings {
@@ -146,14 +147,14 @@ struct PartitionReader {
 impl PartitionReader {
     /// Reads up to the high watermark that the first answer names; with a deadline, again from the
     /// beginning until then.
-    fn run(mut self, deadline: Option<Instant>) -> Result<Reading> {
+    fn run(&mut self, deadline: Option<Instant>) -> Result<Reading> {
         loop {
             let before = self.reading.bytes;
             self.pass(deadline)
                 .with_context(|| format!("partition {} of {}", self.partition, self.topic))?;
             let again = deadline.is_some_and(|deadline| Instant::now() < deadline);
             if !again || self.reading.bytes == before {
-                return Ok(self.reading);
+                return Ok(std::mem::replace(&mut self.reading, Reading::new()));
             }
         }
     }
@@ -199,11 +200,11 @@ impl fmt::Display for FetchReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(
             f,
-            "{:.1} MB/s  {:.0} records/s  ({} in {:.2} s; {} connections, {} requests)",
+            "{:.1} MB/s  ({} in {:.2} s; {} records, {} connections, {} requests)",
             self.mb_per_second,
-            self.records_per_second,
             human_bytes(self.bytes),
             self.seconds,
+            self.records,
             self.connections,
             self.requests,
         )?;

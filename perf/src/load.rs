@@ -63,10 +63,17 @@ pub enum Answers {
     None,
 }
 
-/// Drives every connection with its requests from a thread of its own until the budget ends.
-/// Returns the sum and the time from the first request to the last answer.
+/// One connection and the requests it sends in turn.
+#[derive(Debug)]
+pub struct Work {
+    pub connection: Connection,
+    pub requests: Vec<Request>,
+}
+
+/// Drives every connection from a thread of its own until the budget ends, and leaves it open: a
+/// server's threads and what they counted stay there to be read. Returns the sum and the time from the first request to the last answer.
 pub fn drive(
-    work: Vec<(Connection, Vec<Request>)>,
+    work: &mut [Work],
     answers: Answers,
     time: Duration,
     requests: u64,
@@ -75,14 +82,14 @@ pub fn drive(
     let began = Instant::now();
     let tallies = thread::scope(|scope| {
         let threads: Vec<_> = work
-            .into_iter()
-            .map(|(connection, requests)| {
+            .iter_mut()
+            .map(|work| {
                 let budget = &budget;
                 scope.spawn(move || match answers {
                     Answers::Each { in_flight, check } => {
-                        closed_loop(connection, requests, in_flight, budget, check)
+                        closed_loop(work, in_flight, budget, check)
                     }
-                    Answers::None => one_way(connection, requests, budget),
+                    Answers::None => one_way(work, budget),
                 })
             })
             .collect();
@@ -101,13 +108,8 @@ pub fn drive(
 }
 
 /// Keeps `in_flight` requests on their way; each answer lets the next request go.
-fn closed_loop(
-    mut connection: Connection,
-    mut requests: Vec<Request>,
-    in_flight: usize,
-    budget: &Budget,
-    check: Check,
-) -> Result<Tally> {
+fn closed_loop(work: &mut Work, in_flight: usize, budget: &Budget, check: Check) -> Result<Tally> {
+    let Work { connection, requests } = work;
     let mut tally = Tally { requests: 0, latencies: Latencies::new() };
     let mut on_their_way: VecDeque<(i32, Instant)> = VecDeque::with_capacity(in_flight);
     let mut next = 0;
@@ -130,11 +132,8 @@ fn closed_loop(
     }
 }
 
-fn one_way(
-    mut connection: Connection,
-    mut requests: Vec<Request>,
-    budget: &Budget,
-) -> Result<Tally> {
+fn one_way(work: &mut Work, budget: &Budget) -> Result<Tally> {
+    let Work { connection, requests } = work;
     let mut sent = 0u64;
     while budget.take(Instant::now()) {
         let next = (sent % requests.len() as u64) as usize;
@@ -194,8 +193,9 @@ mod tests {
         let (address, peer) = answering_peer(5);
         let connection = Connection::open(&address).unwrap();
         let answers = Answers::Each { in_flight: 5, check: check_id };
-        let work = vec![(connection, vec![request(), request()])];
-        let (tally, _) = drive(work, answers, Duration::from_secs(3600), 20).unwrap();
+        let mut work = vec![Work { connection, requests: vec![request(), request()] }];
+        let (tally, _) = drive(&mut work, answers, Duration::from_secs(3600), 20).unwrap();
+        drop(work);
         assert_eq!(tally.requests, 20);
         assert_eq!(tally.latencies.summary().unwrap().count, 20);
         assert_eq!(peer.join().unwrap(), 20);

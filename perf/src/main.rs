@@ -8,11 +8,13 @@ mod latency;
 mod load;
 mod process;
 mod produce;
+mod report;
 mod size;
 mod stats;
 mod wire;
 
 use std::fmt::Display;
+use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
@@ -36,6 +38,8 @@ enum Command {
     /// What this machine can do with the same bytes and no broker
     #[command(subcommand)]
     Ceiling(Ceiling),
+    /// Take all measures of a broker, beside the ceiling, and print them as a table
+    Report(report::ReportArgs),
     #[command(subcommand, hide = true)]
     CeilingServer(ceiling::server::ServerCommand),
 }
@@ -52,7 +56,17 @@ enum Ceiling {
     Echo(ceiling::client::EchoArgs),
 }
 
-fn main() -> Result<()> {
+fn main() -> ExitCode {
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("corelane-perf: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run() -> Result<()> {
     match Cli::parse().command {
         Command::Produce(args) => print(&produce::run(&args)?, args.json),
         Command::Fetch(args) => print(&fetch::run(&args)?, args.json),
@@ -65,6 +79,7 @@ fn main() -> Result<()> {
             print(&ceiling::durable::run(&args)?, args.json)
         }
         Command::Ceiling(Ceiling::Echo(args)) => print(&ceiling::client::echo(&args)?, args.json),
+        Command::Report(args) => report::run(&args),
         Command::CeilingServer(command) => ceiling::server::run(&command),
     }
 }

@@ -15,10 +15,10 @@ pub struct ProcessSample {
 }
 
 /// Context switches, summed over the threads that live at the moment of reading.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-struct Switches {
-    voluntary: u64,
-    involuntary: u64,
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct Switches {
+    pub voluntary: u64,
+    pub involuntary: u64,
 }
 
 /// What a process used between two samples.
@@ -27,8 +27,8 @@ pub struct ProcessUse {
     pub cpu_seconds: f64,
     pub rss_bytes: u64,
     pub peak_rss_bytes: u64,
-    pub voluntary_switches: u64,
-    pub involuntary_switches: u64,
+    /// None for this process itself: its load threads end, and take their counts with them.
+    pub switches: Option<Switches>,
 }
 
 impl ProcessSample {
@@ -72,17 +72,21 @@ impl ProcessSample {
             cpu_seconds: later.cpu_seconds - self.cpu_seconds,
             rss_bytes: later.rss_bytes,
             peak_rss_bytes: later.peak_rss_bytes,
-            // Threads that ended take their counts with them.
-            voluntary_switches: later.switches.voluntary.saturating_sub(self.switches.voluntary),
-            involuntary_switches: later
-                .switches
-                .involuntary
-                .saturating_sub(self.switches.involuntary),
+            switches: Some(Switches {
+                voluntary: later.switches.voluntary.saturating_sub(self.switches.voluntary),
+                involuntary: later.switches.involuntary.saturating_sub(self.switches.involuntary),
+            }),
         }
     }
 }
 
 impl ProcessUse {
+    /// What this process used from `before` until now.
+    pub fn of_self_since(before: &ProcessSample) -> Result<Self> {
+        let used = before.until(&ProcessSample::of_self()?);
+        Ok(Self { switches: None, ..used })
+    }
+
     /// CPU seconds for each 10^9 of `bytes`; 0 for no bytes.
     pub fn cpu_seconds_per_gb(&self, bytes: u64) -> f64 {
         if bytes == 0 {

@@ -4,13 +4,13 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{ensure, Result};
+use anyhow::{ensure, Context, Result};
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 
 use crate::cluster::{now_ms, Topic};
 use crate::connection::Connection;
-use crate::load::{drive, Answers, Request, Tally};
+use crate::load::{drive, Answers, Request, Tally, Work};
 use crate::process::{ProcessSample, ProcessUse};
 use crate::size::{human_bytes, parse_bytes, parse_setting};
 use crate::stats::{megabytes_per_second, per_second, LatencySummary};
@@ -151,7 +151,7 @@ pub fn run(args: &ProduceArgs) -> Result<ProduceReport> {
             tail: produce::TAIL,
         };
         let requests = share.partitions.iter().map(request).collect();
-        work.push((Connection::open(&share.address)?, requests));
+        work.push(Work { connection: Connection::open(&share.address)?, requests });
     }
     let answers = match args.acks {
         Acks::None => Answers::None,
@@ -164,21 +164,19 @@ pub fn run(args: &ProduceArgs) -> Result<ProduceReport> {
 
 /// Drives the load and reports it beside what server and client spent on it.
 pub fn measure(
-    work: Vec<(Connection, Vec<Request>)>,
+    mut work: Vec<Work>,
     answers: Answers,
     load: &Load,
     records_per_batch: u32,
     server_pid: Option<u32>,
 ) -> Result<ProduceReport> {
-    let batch_bytes = work
-        .first()
-        .and_then(|(_, requests)| requests.first())
-        .map_or(1, |request| request.batch.len());
+    let first = work.iter().find_map(|work| work.requests.first());
+    let batch_bytes = first.context("nothing to send")?.batch.len();
     let connections = work.len();
     let server_before = server_pid.map(ProcessSample::read).transpose()?;
     let client_before = ProcessSample::of_self()?;
-    let (tally, elapsed) = drive(work, answers, load.time()?, load.requests(batch_bytes))?;
-    let client = client_before.until(&ProcessSample::of_self()?);
+    let (tally, elapsed) = drive(&mut work, answers, load.time()?, load.requests(batch_bytes))?;
+    let client = ProcessUse::of_self_since(&client_before)?;
     let server_after = server_pid.map(ProcessSample::read).transpose()?;
     let Tally { requests, latencies } = tally;
     let bytes = requests * batch_bytes as u64;
@@ -230,14 +228,20 @@ pub fn write_use(
     bytes: u64,
 ) -> fmt::Result {
     let Some(used) = used else { return Ok(()) };
-    writeln!(
+    write!(
         f,
-        "{who}   {:.2} CPU s ({:.3} s/GB)  resident {} (peak {})  context switches {} voluntary, {} not",
+        "{who}   {:.2} CPU s ({:.3} s/GB)  resident {} (peak {})",
         used.cpu_seconds,
         used.cpu_seconds_per_gb(bytes),
         human_bytes(used.rss_bytes),
         human_bytes(used.peak_rss_bytes),
-        used.voluntary_switches,
-        used.involuntary_switches,
-    )
+    )?;
+    if let Some(switches) = &used.switches {
+        write!(
+            f,
+            "  context switches {} voluntary, {} not",
+            switches.voluntary, switches.involuntary
+        )?;
+    }
+    writeln!(f)
 }

@@ -14,7 +14,7 @@ use super::{Blocks, Durability};
 use crate::connection::Connection;
 use crate::fetch::{self, FetchReport, Reading};
 use crate::latency::LatencyReport;
-use crate::load::{Answers, Request};
+use crate::load::{Answers, Request, Work};
 use crate::produce::{self, Load, ProduceReport};
 use crate::size::parse_bytes;
 use crate::stats::Latencies;
@@ -87,7 +87,10 @@ pub fn produce(args: &SinkArgs) -> Result<ProduceReport> {
     }))?;
     let request = Request { head: frames::head(batch.len()), batch, tail: &[] };
     let work = (0..connections)
-        .map(|_| Ok((Connection::open(server.address())?, vec![request.clone()])))
+        .map(|_| {
+            let connection = Connection::open(server.address())?;
+            Ok(Work { connection, requests: vec![request.clone()] })
+        })
         .collect::<Result<Vec<_>>>()?;
     let answers =
         Answers::Each { in_flight: usize::from(args.load.in_flight), check: frames::check_ack };

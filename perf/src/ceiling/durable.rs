@@ -52,7 +52,9 @@ pub struct DurableReport {
 pub fn run(args: &DurableArgs) -> Result<DurableReport> {
     let write_bytes = args.write_bytes;
     ensure!(
-        write_bytes > 0 && write_bytes.is_multiple_of(BLOCK_BYTES as u64) && write_bytes <= 64 << 20,
+        write_bytes > 0
+            && write_bytes.is_multiple_of(BLOCK_BYTES as u64)
+            && write_bytes <= 64 << 20,
         "--write-bytes is a multiple of {BLOCK_BYTES}, at most 64 MiB"
     );
     let time = Duration::try_from_secs_f64(args.seconds)?;

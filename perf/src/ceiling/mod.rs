@@ -18,7 +18,7 @@ use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::Path;
 
 use clap::ValueEnum;
-use rustix::fs::{FallocateFlags, OFlags};
+use rustix::fs::FallocateFlags;
 use serde::Serialize;
 
 use aligned::AlignedBuffer;
@@ -54,19 +54,15 @@ fn create_file(
     durability: Durability,
     blocks: Blocks,
 ) -> io::Result<File> {
+    // Not rustix's `OFlags::DSYNC`: on Linux that is `O_SYNC`, which waits for the file's times too.
     let flags = match durability {
-        Durability::Dsync => OFlags::DIRECT | OFlags::DSYNC,
-        Durability::None | Durability::Fdatasync => OFlags::DIRECT,
+        Durability::Dsync => libc::O_DIRECT | libc::O_DSYNC,
+        Durability::None | Durability::Fdatasync => libc::O_DIRECT,
     };
-    let open = |flags: OFlags| {
-        OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .custom_flags(flags.bits() as i32)
-            .open(path)
+    let open = |flags| {
+        OpenOptions::new().write(true).create(true).truncate(false).custom_flags(flags).open(path)
     };
-    let plain = open(OFlags::DIRECT)?;
+    let plain = open(libc::O_DIRECT)?;
     rustix::fs::fallocate(&plain, FallocateFlags::empty(), 0, bytes)?;
     if blocks == Blocks::Written {
         let zeros = AlignedBuffer::new(1 << 20);

@@ -154,7 +154,7 @@ mod tests {
     use super::super::{create_file, frames, Blocks};
     use super::*;
     use crate::connection::Connection;
-    use crate::load::{drive, Answers, Request};
+    use crate::load::{drive, Answers, Request, Work};
 
     #[test]
     fn file_holds_the_stream_byte_for_byte() {
@@ -169,9 +169,11 @@ mod tests {
         let batch: Arc<[u8]> = (0..10_007u32).map(|i| i as u8).collect();
         let request =
             Request { head: frames::head(batch.len()), batch: Arc::clone(&batch), tail: &[] };
-        let work = vec![(Connection::open(&address).unwrap(), vec![request])];
+        let connection = Connection::open(&address).unwrap();
+        let mut work = vec![Work { connection, requests: vec![request] }];
         let answers = Answers::Each { in_flight: 3, check: frames::check_ack };
-        let (tally, _) = drive(work, answers, Duration::from_secs(3600), 500).unwrap();
+        let (tally, _) = drive(&mut work, answers, Duration::from_secs(3600), 500).unwrap();
+        drop(work);
         serving.join().unwrap();
         assert_eq!(tally.requests, 500);
         let written = fs::read(&path).unwrap();
