@@ -6,10 +6,12 @@ use std::time::{Duration, Instant};
 use anyhow::{bail, Context, Result};
 
 use crate::connection::Connection;
-use crate::wire::{batch, create_topics, metadata, produce, WireError};
+use crate::wire::{batch, create_topics, list_offsets, metadata, produce, WireError};
 
 /// A new topic settles within milliseconds; longer than this is a fault.
 const SETTLE_LIMIT: Duration = Duration::from_secs(30);
+/// How long a topic that should be there may stay unknown.
+const FIND_LIMIT: Duration = Duration::from_secs(2);
 const SETTLE_PAUSE: Duration = Duration::from_millis(10);
 
 /// A topic whose partitions all have leaders.
@@ -21,9 +23,9 @@ pub struct Topic {
 }
 
 impl Topic {
-    /// Looks a topic up that is there.
+    /// Looks a topic up that is there, though a broker may have to start first.
     pub fn find(bootstrap: &str, name: &str) -> Result<Self> {
-        Self::look_up(&mut Connection::open(bootstrap)?, name, Duration::ZERO)
+        Self::look_up(&mut Connection::open(bootstrap)?, name, FIND_LIMIT)
     }
 
     /// Looks a topic up, and waits up to `patience` for each partition to have a leader.
@@ -76,38 +78,41 @@ impl Topic {
     /// partition is not measured while it does.
     pub fn warm_up(&self) -> Result<()> {
         let batch = batch::encode(1, 1, now_ms()).bytes;
+        self.for_each_partition(|connection, partition| {
+            let mut head = produce::head(&self.name, partition, 1, batch.len());
+            let id = connection.send(&mut head, &batch, produce::TAIL)?;
+            Ok(produce::parse(connection.receive()?, id)?)
+        })?;
+        Ok(())
+    }
+
+    /// The first offset of each partition.
+    pub fn first_offsets(&self) -> Result<Vec<i64>> {
+        self.for_each_partition(|connection, partition| {
+            let request = list_offsets::request(&self.name, partition);
+            let (id, frame) = connection.call(request)?;
+            Ok(list_offsets::parse(frame, id)?)
+        })
+    }
+
+    /// Asks the leader of each partition in turn, again while it still settles.
+    fn for_each_partition<T>(
+        &self,
+        mut ask: impl FnMut(&mut Connection, i32) -> Result<T>,
+    ) -> Result<Vec<T>> {
         let mut open: Option<(&str, Connection)> = None;
+        let mut answers = Vec::with_capacity(self.leaders.len());
         for (partition, leader) in self.leaders.iter().enumerate() {
             let mut connection = match open.take() {
                 Some((address, connection)) if address == leader => connection,
                 _ => Connection::open(leader)?,
             };
-            self.write_until_accepted(&mut connection, partition as i32, &batch)
+            let answer = while_settling(|| ask(&mut connection, partition as i32))
                 .with_context(|| format!("topic {} partition {partition}", self.name))?;
+            answers.push(answer);
             open = Some((leader, connection));
         }
-        Ok(())
-    }
-
-    fn write_until_accepted(
-        &self,
-        connection: &mut Connection,
-        partition: i32,
-        batch: &[u8],
-    ) -> Result<()> {
-        let mut head = produce::head(&self.name, partition, 1, batch.len());
-        let deadline = Instant::now() + SETTLE_LIMIT;
-        loop {
-            let id = connection.send(&mut head, batch, produce::TAIL)?;
-            match produce::parse(connection.receive()?, id) {
-                Err(WireError::Refused { code, .. })
-                    if code.is_settling() && Instant::now() < deadline =>
-                {
-                    thread::sleep(SETTLE_PAUSE);
-                }
-                result => return Ok(result?),
-            }
-        }
+        Ok(answers)
     }
 
     /// Deals the partitions of each leader out to `connections` connections to it; where a leader
@@ -135,6 +140,27 @@ impl Topic {
     }
 }
 
+/// Tries again, for a while, what is refused because the broker has just started or the topic is
+/// new.
+fn while_settling<T>(mut attempt: impl FnMut() -> Result<T>) -> Result<T> {
+    let deadline = Instant::now() + SETTLE_LIMIT;
+    loop {
+        match attempt() {
+            Err(error) if is_settling(&error) && Instant::now() < deadline => {
+                thread::sleep(SETTLE_PAUSE);
+            }
+            result => return result,
+        }
+    }
+}
+
+fn is_settling(error: &anyhow::Error) -> bool {
+    matches!(
+        error.downcast_ref(),
+        Some(WireError::Refused { code, .. }) if code.is_settling()
+    )
+}
+
 /// The partitions that one connection writes to.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Share {
@@ -152,6 +178,7 @@ pub fn now_ms() -> i64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::wire::ErrorCode;
 
     fn topic(leaders: &[&str]) -> Topic {
         Topic { name: "t".into(), leaders: leaders.iter().map(|&l| l.into()).collect() }
@@ -159,6 +186,22 @@ mod tests {
 
     fn partitions(shares: &[Share]) -> Vec<Vec<i32>> {
         shares.iter().map(|share| share.partitions.clone()).collect()
+    }
+
+    #[test]
+    fn only_what_may_settle_is_tried_again() {
+        let refused =
+            |code| WireError::Refused { subject: String::new(), code, detail: String::new() };
+        let mut attempts = 0;
+        let result = while_settling(|| {
+            attempts += 1;
+            match attempts {
+                1 => Err(refused(ErrorCode::NOT_LEADER_OR_FOLLOWER).into()),
+                _ => Err::<(), _>(refused(ErrorCode::TOPIC_ALREADY_EXISTS).into()),
+            }
+        });
+        assert_eq!(attempts, 2);
+        assert!(result.unwrap_err().to_string().contains("TOPIC_ALREADY_EXISTS"));
     }
 
     #[test]

@@ -14,7 +14,7 @@ use crate::process::{ProcessSample, ProcessUse};
 use crate::produce::write_use;
 use crate::size::{human_bytes, parse_bytes};
 use crate::stats::{megabytes_per_second, per_second, Latencies, LatencySummary};
-use crate::wire::{batch, fetch, list_offsets};
+use crate::wire::{batch, fetch};
 
 /// Arguments of `fetch`.
 #[derive(Debug, Clone, Args)]
@@ -77,6 +77,7 @@ pub fn run(args: &FetchArgs) -> Result<FetchReport> {
     let max_bytes = u32::try_from(args.fetch_bytes).ok().filter(|&bytes| bytes <= 64 << 20);
     let max_bytes = max_bytes.context("--fetch-bytes is at most 64 MiB")?;
     let until = args.seconds.map(Duration::try_from_secs_f64).transpose()?;
+    let first_offsets = topic.first_offsets()?;
     let deadline = until.map(|time| Instant::now() + time);
     let mut work = Vec::new();
     for (partition, leader) in topic.leaders.iter().enumerate() {
@@ -84,6 +85,7 @@ pub fn run(args: &FetchArgs) -> Result<FetchReport> {
             connection: Connection::open(leader)?,
             topic: topic.name.clone(),
             partition: partition as i32,
+            first_offset: first_offsets[partition],
             max_bytes,
             verify: args.verify,
             reading: Reading::new(),
@@ -139,6 +141,7 @@ struct PartitionReader {
     connection: Connection,
     topic: String,
     partition: i32,
+    first_offset: i64,
     max_bytes: u32,
     verify: bool,
     reading: Reading,
@@ -160,9 +163,7 @@ impl PartitionReader {
     }
 
     fn pass(&mut self, deadline: Option<Instant>) -> Result<()> {
-        let request = list_offsets::request(&self.topic, self.partition);
-        let (id, frame) = self.connection.call(request)?;
-        let mut offset = list_offsets::parse(frame, id)?;
+        let mut offset = self.first_offset;
         let mut end = None;
         while end.is_none_or(|end| offset < end) {
             if deadline.is_some_and(|deadline| Instant::now() >= deadline) {

@@ -83,7 +83,7 @@ pub fn run(args: &ReportArgs) -> Result<()> {
     } else {
         print!("{}", table::Markdown(&results));
     }
-    ensure!(results.failures.is_empty(), "{} runs failed", results.failures.len());
+    ensure!(results.failures.is_empty(), "failed runs: {}", results.failures.len());
     Ok(())
 }
 
