@@ -1,1 +1,94 @@
-fn main() {}
+//! `corelane-perf`: load generators and measures. `README.md` explains each command.
+
+mod ceiling;
+mod cluster;
+mod connection;
+mod fetch;
+mod latency;
+mod load;
+mod process;
+mod produce;
+mod report;
+mod size;
+mod stats;
+mod wire;
+
+use std::fmt::Display;
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+use serde::Serialize;
+
+#[derive(Debug, Parser)]
+#[command(name = "corelane-perf", version, about)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Produce pre-encoded batches in a closed loop
+    Produce(produce::ProduceArgs),
+    /// Read a topic from its beginning, as fast as it comes
+    Fetch(fetch::FetchArgs),
+    /// Time one small produce at a time, or at a fixed rate
+    Latency(latency::LatencyArgs),
+    /// What this machine can do with the same bytes and no broker
+    #[command(subcommand)]
+    Ceiling(Ceiling),
+    /// Take all measures of a broker, beside the ceiling, and print them as a table
+    Report(report::ReportArgs),
+    #[command(subcommand, hide = true)]
+    CeilingServer(ceiling::server::ServerCommand),
+}
+
+#[derive(Debug, Subcommand)]
+enum Ceiling {
+    /// The load of `produce`: socket in, O_DIRECT file out
+    Produce(ceiling::client::SinkArgs),
+    /// The load of `fetch`: memory out to the socket
+    Fetch(ceiling::client::SourceArgs),
+    /// Small durable writes, one at a time
+    DurableWrite(ceiling::durable::DurableArgs),
+    /// A small message there and back
+    Echo(ceiling::client::EchoArgs),
+}
+
+fn main() -> ExitCode {
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("corelane-perf: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run() -> Result<()> {
+    match Cli::parse().command {
+        Command::Produce(args) => print(&produce::run(&args)?, args.json),
+        Command::Fetch(args) => print(&fetch::run(&args)?, args.json),
+        Command::Latency(args) => print(&latency::run(&args)?, args.json),
+        Command::Ceiling(Ceiling::Produce(args)) => {
+            print(&ceiling::client::produce(&args)?, args.json)
+        }
+        Command::Ceiling(Ceiling::Fetch(args)) => print(&ceiling::client::fetch(&args)?, args.json),
+        Command::Ceiling(Ceiling::DurableWrite(args)) => {
+            print(&ceiling::durable::run(&args)?, args.json)
+        }
+        Command::Ceiling(Ceiling::Echo(args)) => print(&ceiling::client::echo(&args)?, args.json),
+        Command::Report(args) => report::run(&args),
+        Command::CeilingServer(command) => ceiling::server::run(&command),
+    }
+}
+
+fn print(report: &(impl Display + Serialize), json: bool) -> Result<()> {
+    if json {
+        println!("{}", serde_json::to_string_pretty(report)?);
+    } else {
+        print!("{report}");
+    }
+    Ok(())
+}
