@@ -113,7 +113,7 @@ pub fn run(args: Args) -> Result<(), Failure> {
         }
         send(&producer, record)?;
         sent += 1;
-        if sent % 4096 == 0 {
+        if sent.is_multiple_of(4096) {
             progress.set_position(sent);
         }
     }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use tokio::sync::{mpsc, oneshot};
 
-use super::handle::Command;
+use super::handle::{Command, MorePartitions};
 use super::record::MetadataRecord;
 use super::state::{ApiError, Controller, CreatedTopic, NewTopic, TopicSelector};
 use super::store::MetadataStore;
@@ -114,13 +114,13 @@ impl Actor {
 
     async fn create_partitions(
         &mut self,
-        topics: Vec<(String, i32, Option<Vec<Vec<i32>>>)>,
+        topics: Vec<MorePartitions>,
         validate_only: bool,
     ) -> Vec<Result<(), ApiError>> {
         let mut results = Vec::with_capacity(topics.len());
         let mut seen = BTreeSet::new();
         let mut changed = false;
-        for (name, count, assignments) in &topics {
+        for MorePartitions { topic: name, count, assignments } in &topics {
             let decided = match seen.insert(name) {
                 false => {
                     Err(ApiError::new(ErrorCode::InvalidRequest, "Duplicate topic in the request."))

@@ -5,6 +5,16 @@ use tokio::sync::{mpsc, oneshot};
 use super::state::{ApiError, CreatedTopic, NewTopic, TopicSelector};
 use crate::wire::{ErrorCode, Uuid};
 
+/// More partitions for a topic, as a client asks for them.
+#[derive(Debug, Clone)]
+pub struct MorePartitions {
+    pub topic: String,
+    /// The new total.
+    pub count: i32,
+    /// Replicas of each added partition, where the client chooses them.
+    pub assignments: Option<Vec<Vec<i32>>>,
+}
+
 /// What the controller is asked to do, with where the answer goes.
 pub enum Command {
     CreateTopics {
@@ -17,7 +27,7 @@ pub enum Command {
         answer: oneshot::Sender<Vec<Result<(String, Uuid), ApiError>>>,
     },
     CreatePartitions {
-        topics: Vec<(String, i32, Option<Vec<Vec<i32>>>)>,
+        topics: Vec<MorePartitions>,
         validate_only: bool,
         answer: oneshot::Sender<Vec<Result<(), ApiError>>>,
     },
@@ -66,13 +76,13 @@ impl ControllerHandle {
         self.ask(|answer| Command::DeleteTopics { topics, answer }, timeout).await
     }
 
-    /// One result per topic, in order: name, new total, and the replicas of the added ones.
+    /// One result per topic, in order.
     ///
     /// # Errors
     /// As [`ControllerHandle::create_topics`].
     pub async fn create_partitions(
         &self,
-        topics: Vec<(String, i32, Option<Vec<Vec<i32>>>)>,
+        topics: Vec<MorePartitions>,
         validate_only: bool,
         timeout: Duration,
     ) -> Result<Vec<Result<(), ApiError>>, ErrorCode> {

@@ -9,7 +9,7 @@ mod state;
 mod store;
 
 pub use actor::{run, ImageUpdate};
-pub use handle::ControllerHandle;
+pub use handle::{ControllerHandle, MorePartitions};
 pub use record::MetadataRecord;
 pub use state::{
     ApiError, Controller, CreatedTopic, NewTopic, Placement, TopicSelector, PRODUCER_ID_BLOCK,

@@ -6,7 +6,7 @@ use kafka_protocol::messages::create_partitions_response::CreatePartitionsTopicR
 use kafka_protocol::messages::{CreatePartitionsRequest, CreatePartitionsResponse};
 
 use super::RequestContext;
-use crate::controller::ApiError;
+use crate::controller::{ApiError, MorePartitions};
 use crate::wire::StrBytes;
 
 pub async fn handle(
@@ -19,7 +19,7 @@ pub async fn handle(
         let assignments = topic.assignments.as_ref().map(|all| {
             all.iter().map(|one| one.broker_ids.iter().map(|id| id.0).collect()).collect()
         });
-        (topic.name.to_string(), topic.count, assignments)
+        MorePartitions { topic: topic.name.to_string(), count: topic.count, assignments }
     });
     let timeout = Duration::from_millis(request.timeout_ms.max(0) as u64);
     let controller = &cx.shard.controller;

@@ -377,7 +377,8 @@ mod tests {
     #[test]
     fn each_rule_names_what_is_broken() {
         type Change = fn(&mut Vec<u8>);
-        let cases: &[(Change, fn(&BatchError) -> bool)] = &[
+        type Expected = fn(&BatchError) -> bool;
+        let cases: &[(Change, Expected)] = &[
             (|b| b.truncate(60), |e| matches!(e, BatchError::TooShort { .. })),
             (|b| b.truncate(65), |e| matches!(e, BatchError::Length { .. })),
             (|b| b[16] = 1, |e| matches!(e, BatchError::Magic(1))),

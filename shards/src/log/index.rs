@@ -83,7 +83,9 @@ impl SegmentIndex {
     /// Reads both files; `None` where they cannot belong to a segment of `segment_bytes`: cut in
     /// an entry, not ascending, or pointing beyond its end. The caller then builds them anew.
     pub fn decode(offsets: &[u8], times: &[u8], segment_bytes: u64) -> Option<SegmentIndex> {
-        if offsets.len() % OFFSET_ENTRY_BYTES != 0 || times.len() % TIME_ENTRY_BYTES != 0 {
+        if !offsets.len().is_multiple_of(OFFSET_ENTRY_BYTES)
+            || !times.len().is_multiple_of(TIME_ENTRY_BYTES)
+        {
             return None;
         }
         if times.is_empty() && segment_bytes > 0 {

@@ -1,0 +1,35 @@
+//! Any bytes as a frame: header, then the body as what the header says it is.
+//! `cargo +nightly fuzz run frame`
+#![no_main]
+
+use bytes::BytesMut;
+use corelane::wire::{self, ApiKey};
+use kafka_protocol::messages::*;
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|data: &[u8]| {
+    let mut frame = BytesMut::from(data);
+    let Ok(header) = wire::parse_header(&mut frame) else { return };
+    let (key, version) = (header.key, header.version);
+    macro_rules! decode {
+        ($request:ty) => {
+            drop(wire::decode::<$request>(key, version, frame.freeze()))
+        };
+    }
+    match key {
+        ApiKey::Produce => drop(wire::produce::parse(version, frame)),
+        ApiKey::Fetch => drop(wire::fetch::parse(version, frame.freeze())),
+        ApiKey::ListOffsets => decode!(ListOffsetsRequest),
+        ApiKey::Metadata => decode!(MetadataRequest),
+        ApiKey::FindCoordinator => decode!(FindCoordinatorRequest),
+        ApiKey::ApiVersions => decode!(ApiVersionsRequest),
+        ApiKey::CreateTopics => decode!(CreateTopicsRequest),
+        ApiKey::DeleteTopics => decode!(DeleteTopicsRequest),
+        ApiKey::InitProducerId => decode!(InitProducerIdRequest),
+        ApiKey::OffsetForLeaderEpoch => decode!(OffsetForLeaderEpochRequest),
+        ApiKey::DescribeConfigs => decode!(DescribeConfigsRequest),
+        ApiKey::CreatePartitions => decode!(CreatePartitionsRequest),
+        ApiKey::DescribeCluster => decode!(DescribeClusterRequest),
+        _ => {}
+    }
+});
