@@ -14,6 +14,7 @@ mod stats;
 mod wire;
 
 use std::fmt::Display;
+use std::io::Write;
 use std::process::ExitCode;
 
 use anyhow::Result;
@@ -85,10 +86,7 @@ fn run() -> Result<()> {
 }
 
 fn print(report: &(impl Display + Serialize), json: bool) -> Result<()> {
-    if json {
-        println!("{}", serde_json::to_string_pretty(report)?);
-    } else {
-        print!("{report}");
-    }
-    Ok(())
+    let text = if json { serde_json::to_string_pretty(report)? + "\n" } else { report.to_string() };
+    // Not `print!`: it panics when the reader, such as `head`, has gone.
+    Ok(std::io::stdout().write_all(text.as_bytes())?)
 }

@@ -98,6 +98,9 @@ impl Broker {
     fn log_tail(&self) -> String {
         let log = fs::read_to_string(&self.log).unwrap_or_default();
         let lines: Vec<&str> = log.lines().collect();
+        if lines.is_empty() {
+            return "its log is empty".to_owned();
+        }
         lines[lines.len().saturating_sub(QUOTED_LOG_LINES)..].join(" | ")
     }
 

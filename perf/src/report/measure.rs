@@ -3,7 +3,7 @@
 use std::fmt;
 use std::path::PathBuf;
 
-use anyhow::{Context, Result};
+use anyhow::{ensure, Context, Result};
 use tempfile::TempDir;
 
 use super::broker::Broker;
@@ -148,7 +148,7 @@ impl Bench {
         let mut broker = self.start(&dir)?;
         let partitions = measure.partitions;
         let fill = Produce { partitions, acks: Acks::Leader, batch_bytes: 256 << 10 };
-        self.produce_to(&broker, fill)?;
+        let filled = self.produce_to(&broker, fill)?;
         if measure.restarted {
             broker.stop()?;
             broker = self.start(&dir)?;
@@ -163,6 +163,12 @@ impl Bench {
             json: false,
         })?;
         broker.stop()?;
+        ensure!(
+            report.bytes >= filled.bytes,
+            "only {} of {} acknowledged bytes came back",
+            report.bytes,
+            filled.bytes
+        );
         let ceiling = client::fetch(&SourceArgs {
             connections: partitions as u16,
             fetch_bytes: FETCH_BYTES,
