@@ -137,3 +137,16 @@ fn a_second_broker_on_the_same_port_or_directory_is_told_so() {
     assert_eq!(code, Some(1));
     assert!(said.contains("/proc/nowhere") && said.contains("writable"), "{said}");
 }
+
+#[test]
+fn connections_that_a_crash_leaves_behind_do_not_hold_the_port() {
+    for _ in 0..3 {
+        let broker = Broker::start(Setup::new("single"));
+        let mut clients: Vec<Raw> = (0..8).map(|_| broker.client()).collect();
+        for client in &mut clients {
+            client.send(ApiKey::Metadata, 9, &MetadataRequest::default().with_topics(None));
+        }
+        let mut broker = broker.crash_and_restart_in_place();
+        still_serves(&mut broker);
+    }
+}

@@ -48,14 +48,30 @@ impl Broker {
         Broker::start_on(setup, data, std::rc::Rc::new(dir))
     }
 
+    /// [`Broker::crash_and_restart`] on the port it had, which clients still know.
+    pub fn crash_and_restart_in_place(mut self) -> Broker {
+        self.kill();
+        let (setup, dir) = (self.setup.clone(), std::rc::Rc::clone(&self._dir));
+        Broker::start_at(&self.address, setup, self.data.clone(), dir)
+    }
+
     fn start_on(setup: Setup, data: PathBuf, dir: std::rc::Rc<tempfile::TempDir>) -> Broker {
+        Broker::start_at("127.0.0.1:0", setup, data, dir)
+    }
+
+    fn start_at(
+        listen: &str,
+        setup: Setup,
+        data: PathBuf,
+        dir: std::rc::Rc<tempfile::TempDir>,
+    ) -> Broker {
         let config = dir.path().join("corelane.toml");
         let text = format!("advertise = '{}'\nmemory = '256MiB'\n{}\n", setup.mode, setup.extra);
         std::fs::write(&config, text).expect("writes");
         // In per-shard mode the port after the free one may be taken: try again with others.
         for _ in 0..10 {
             let mut child = Command::new(BINARY)
-                .args(["serve", "--listen", "127.0.0.1:0", "--shards", &setup.shards.to_string()])
+                .args(["serve", "--listen", listen, "--shards", &setup.shards.to_string()])
                 .arg("--config")
                 .arg(&config)
                 .arg("--data-dir")

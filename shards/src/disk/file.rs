@@ -78,7 +78,7 @@ impl File {
             Access::Read => options.read(true),
             Access::Write => options.read(true).write(true).create(true),
             Access::WriteDurable => {
-                options.read(true).write(true).create(true).custom_flags(rustix_o_dsync())
+                options.read(true).write(true).create(true).custom_flags(libc::O_DSYNC)
             }
         };
         options.mode(0o644);
@@ -189,10 +189,6 @@ impl File {
     fn error(&self, operation: &'static str, error: io::Error) -> DiskError {
         DiskError::new(operation, &self.path, error)
     }
-}
-
-fn rustix_o_dsync() -> i32 {
-    rustix::fs::OFlags::DSYNC.bits() as i32
 }
 
 fn warn_no_direct_io(path: &Path) {

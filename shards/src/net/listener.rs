@@ -1,5 +1,6 @@
 use std::io;
 use std::net::{SocketAddr, TcpListener as StdListener};
+use std::os::fd::OwnedFd;
 use std::time::Duration;
 
 use super::Stream;
@@ -14,11 +15,17 @@ pub struct Listener {
 /// Pause after the process ran out of descriptors, before accepting is tried again.
 const EXHAUSTED_PAUSE: Duration = Duration::from_millis(100);
 
+/// Connections the kernel completes for us before we accept them.
+const BACKLOG: i32 = 4096;
+
 impl Listener {
     /// # Errors
     /// The address cannot be bound.
     pub fn bind(address: SocketAddr) -> io::Result<Listener> {
-        let inner = glommio::net::TcpListener::bind(address).map_err(io::Error::from)?;
+        use std::os::fd::{FromRawFd, IntoRawFd};
+        let socket = listening_socket(address)?;
+        // SAFETY: the descriptor is a listening TCP socket that nobody else owns.
+        let inner = unsafe { glommio::net::TcpListener::from_raw_fd(socket.into_raw_fd()) };
         Ok(Listener { inner })
     }
 
@@ -46,6 +53,23 @@ impl Listener {
             }
         }
     }
+}
+
+/// A listening socket that shares its port with the other shards. Its connections may be bound
+/// over (`SO_REUSEADDR`, which they inherit): those that a crash leaves behind would otherwise make
+/// [`port_is_free`] refuse the next start.
+fn listening_socket(address: SocketAddr) -> io::Result<OwnedFd> {
+    use rustix::net::{bind, listen, socket_with, sockopt, AddressFamily, SocketFlags, SocketType};
+    let family = if address.is_ipv6() { AddressFamily::INET6 } else { AddressFamily::INET };
+    let socket = socket_with(family, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
+    sockopt::set_socket_reuseaddr(&socket, true)?;
+    sockopt::set_socket_reuseport(&socket, true)?;
+    if address.is_ipv6() {
+        sockopt::set_ipv6_v6only(&socket, true)?;
+    }
+    bind(&socket, &address)?;
+    listen(&socket, BACKLOG)?;
+    Ok(socket)
 }
 
 /// Binds `address` alone for a moment, so that another process on the same port is noticed:
