@@ -1,7 +1,7 @@
 use std::io;
 use std::net::{SocketAddr, TcpListener as StdListener};
 use std::os::fd::OwnedFd;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::Stream;
 use crate::runtime::sleep;
@@ -72,11 +72,25 @@ fn listening_socket(address: SocketAddr) -> io::Result<OwnedFd> {
     Ok(socket)
 }
 
+/// How long a port may stay taken by a process that is gone: the kernel lets go of a killed
+/// process's ring, and of the listeners in it, only some time after the process has ended.
+const LET_GO: Duration = Duration::from_secs(3);
+const LET_GO_STEP: Duration = Duration::from_millis(20);
+
 /// Binds `address` alone for a moment, so that another process on the same port is noticed:
 /// `SO_REUSEPORT` would let both share it in silence. Returns the address with its real port.
+/// Blocks, for a few seconds at most: for use before the shards are started.
 ///
 /// # Errors
 /// `AddrInUse`, or what else binding answers.
 pub fn port_is_free(address: SocketAddr) -> io::Result<SocketAddr> {
-    StdListener::bind(address)?.local_addr()
+    let begun = Instant::now();
+    loop {
+        match StdListener::bind(address) {
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse && begun.elapsed() < LET_GO => {
+                std::thread::sleep(LET_GO_STEP);
+            }
+            bound => return bound?.local_addr(),
+        }
+    }
 }
