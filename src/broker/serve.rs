@@ -245,7 +245,6 @@ async fn run_shard(
         let (shard, stop) = (std::rc::Rc::clone(&shard), stop_mesh.clone());
         context.foreground.spawn(async move { shard.serve_mesh(stop.close()).await })
     };
-    let beating = context.foreground.spawn(heartbeat());
     let updates = spawn_updates(&shard, &launch, context.id.index());
     let _ = launch.ready.send(());
     let accepting = Gate::new();
@@ -266,22 +265,11 @@ async fn run_shard(
         let _ = launch.ready.send(());
         shutdown.requested().await;
     }
-    drop((updates, beating));
+    drop(updates);
     stop_shard(&shard, &launch).await;
     drop(mesh_pass);
     mesh.join().await;
     Ok(())
-}
-
-/// How often a shard looks around even if nothing woke it. Single requests have been seen to hang
-/// while both shards slept; the cause is not found. If it is a wake-up or completion that the
-/// executor did not notice, this bounds it, for a hundred short wake-ups a second.
-const HEARTBEAT: Duration = Duration::from_millis(10);
-
-async fn heartbeat() {
-    loop {
-        corelane_shards::runtime::sleep(HEARTBEAT).await;
-    }
 }
 
 /// Applies new images as they come, one after the other.

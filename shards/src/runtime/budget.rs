@@ -84,7 +84,27 @@ impl MemoryBudget {
     }
 }
 
+impl MemoryBudget {
+    /// Gives back what [`Lease::spend`] kept.
+    pub(super) fn give_back(&self, bytes: usize) {
+        self.inner.borrow_mut().release(bytes);
+    }
+}
+
+impl Lease {
+    /// Keeps the bytes taken until [`MemoryBudget::give_back`]: for what cannot hold a lease
+    /// because it is on another shard.
+    pub(super) fn spend(mut self) {
+        self.bytes = 0;
+    }
+}
+
 impl Inner {
+    fn release(&mut self, bytes: usize) {
+        self.used -= bytes;
+        self.wake_first();
+    }
+
     fn fits(&self, bytes: usize) -> bool {
         self.used == 0 || self.used.saturating_add(bytes) <= self.total
     }
@@ -122,9 +142,7 @@ impl Drop for Place {
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        let mut inner = self.inner.borrow_mut();
-        inner.used -= self.bytes;
-        inner.wake_first();
+        self.inner.borrow_mut().release(self.bytes);
     }
 }
 

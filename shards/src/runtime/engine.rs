@@ -8,7 +8,7 @@ use glommio::{LocalExecutorBuilder, Placement};
 
 use super::mesh::{self, Mesh, MeshSeed};
 use super::tasks::panic_text;
-use super::{ShardId, Shutdown, TaskQueue};
+use super::{alarms, ShardId, Shutdown, TaskQueue};
 
 /// How many shards there are, where they run and how they wait.
 #[derive(Debug, Clone)]
@@ -199,6 +199,7 @@ where
         foreground: TaskQueue::foreground(),
         background: TaskQueue::background(),
     };
+    alarms::start(context.foreground);
     let ended = AssertUnwindSafe((shard.main)(context)).catch_unwind().await;
     // One shard that ends takes the others with it: half a broker would answer half its clients.
     shard.shutdown.request();

@@ -6,7 +6,6 @@
 //! behind requests. Messages of one pair arrive in the order they were sent.
 
 use std::cell::{Cell, RefCell};
-use std::collections::VecDeque;
 use std::future::{poll_fn, Future};
 use std::pin::Pin;
 use std::rc::Rc;
@@ -16,7 +15,7 @@ use std::task::{Context, Poll, Waker};
 use atomic_waker::AtomicWaker;
 use slab::Slab;
 
-use super::{ShardId, Shutdown};
+use super::{MemoryBudget, ShardId, Shutdown};
 
 /// Why a message got no answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -59,8 +58,8 @@ struct Peer<Q, R> {
     replies_out: RefCell<rtrb::Producer<Reply<R>>>,
     replies_in: RefCell<rtrb::Consumer<Reply<R>>>,
     wake: Arc<AtomicWaker>,
-    credits: Cell<usize>,
-    waiting_for_credit: RefCell<VecDeque<Waker>>,
+    /// Places in the peer's ring, taken by requests and given back by replies.
+    credits: MemoryBudget,
 }
 
 /// One shard's end of all mailboxes. Clones share it; it never leaves its shard.
@@ -159,8 +158,7 @@ impl<Q, R> PeerSeed<Q, R> {
             replies_out: RefCell::new(self.replies_out),
             replies_in: RefCell::new(self.replies_in),
             wake: self.wake,
-            credits: Cell::new(self.credits),
-            waiting_for_credit: RefCell::default(),
+            credits: MemoryBudget::new(self.credits),
         }
     }
 }
@@ -255,7 +253,7 @@ impl<Q, R> Inner<Q, R> {
     }
 
     fn accept(&self, peer: &Peer<Q, R>, reply: Reply<R>) {
-        peer.give_credit_back();
+        peer.credits.give_back(1);
         let Some(key) = reply.slot else { return };
         let mut slots = self.slots.borrow_mut();
         let Some(slot) = slots.get_mut(key.index as usize) else { return };
@@ -270,23 +268,7 @@ impl<Q, R> Inner<Q, R> {
 
 impl<Q, R> Peer<Q, R> {
     async fn credit(&self) {
-        poll_fn(|cx| {
-            let credits = self.credits.get();
-            if credits > 0 {
-                self.credits.set(credits - 1);
-                return Poll::Ready(());
-            }
-            self.waiting_for_credit.borrow_mut().push_back(cx.waker().clone());
-            Poll::Pending
-        })
-        .await
-    }
-
-    fn give_credit_back(&self) {
-        self.credits.set(self.credits.get() + 1);
-        if let Some(waker) = self.waiting_for_credit.borrow_mut().pop_front() {
-            waker.wake();
-        }
+        self.credits.take(1).await.spend();
     }
 
     fn push_request(&self, request: Request<Q>) {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use glommio::{Latency, Shares, TaskQueueHandle};
 
-use super::Gate;
+use super::{alarms, Gate};
 
 /// A class of work on one shard with its share of the core. Lives on its shard.
 #[derive(Clone, Copy)]
@@ -31,7 +31,7 @@ impl<T> Task<T> {
 const FOREGROUND_SHARES: usize = 1000;
 const BACKGROUND_SHARES: usize = 100;
 /// How long a foreground task may wait behind others before the executor prefers it.
-const FOREGROUND_LATENCY: Duration = Duration::from_millis(1);
+const FOREGROUND_LATENCY: Duration = alarms::SPACING;
 
 impl TaskQueue {
     pub(super) fn foreground() -> Self {
