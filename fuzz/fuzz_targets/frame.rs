@@ -13,7 +13,7 @@ fuzz_target!(|data: &[u8]| {
     let (key, version) = (header.key, header.version);
     macro_rules! decode {
         ($request:ty) => {
-            drop(wire::decode::<$request>(key, version, frame.freeze()))
+            drop(wire::Checked::new(key, version, frame.freeze()).and_then(wire::Checked::decode::<$request>))
         };
     }
     match key {

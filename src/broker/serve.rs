@@ -46,10 +46,11 @@ pub enum ServeError {
 
 /// How long connections may take to finish what they are doing when the broker stops.
 const DRAIN_LIMIT: Duration = Duration::from_secs(10);
-/// Parts of the memory, in percent: batches kept for tail readers, requests, blocks read from
-/// disk. The rest is for what is not counted.
-const TAIL_PERCENT: u64 = 50;
-const REQUEST_PERCENT: u64 = 25;
+/// Parts of the memory, in percent: batches kept for tail readers, requests, answers on their way,
+/// blocks read from disk. The rest is for what is not counted.
+const TAIL_PERCENT: u64 = 45;
+const REQUEST_PERCENT: u64 = 20;
+const ANSWER_PERCENT: u64 = 15;
 const BLOCK_PERCENT: u64 = 10;
 
 /// Runs a broker until it is told to stop (SIGTERM or SIGINT).
@@ -236,6 +237,7 @@ async fn run_shard(
         controller: launch.controller.clone(),
         advertised: Arc::clone(&launch.advertised),
         request_memory: MemoryBudget::new(part(REQUEST_PERCENT)),
+        answer_memory: MemoryBudget::new(part(ANSWER_PERCENT)),
         shutdown: context.shutdown.clone(),
     });
     shard.apply(Arc::clone(&launch.image), &launch.clean).await;

@@ -30,6 +30,8 @@ pub struct Shard {
     pub advertised: Arc<Advertised>,
     /// Bytes of requests that are being read or served.
     pub request_memory: MemoryBudget,
+    /// Bytes of answers that their clients have not read yet.
+    pub answer_memory: MemoryBudget,
     pub sessions: FetchSessions,
     pub connections: Connections,
     /// Producer ids from here up to there may still be handed out.
@@ -51,6 +53,7 @@ pub struct ShardParts {
     pub controller: ControllerHandle,
     pub advertised: Arc<Advertised>,
     pub request_memory: MemoryBudget,
+    pub answer_memory: MemoryBudget,
     pub shutdown: Shutdown,
 }
 
@@ -83,6 +86,7 @@ impl Shard {
             controller: parts.controller,
             advertised: parts.advertised,
             request_memory: parts.request_memory,
+            answer_memory: parts.answer_memory,
             producer_ids: Cell::new((0, 0)),
             gate: Gate::new(),
             shutdown: parts.shutdown,

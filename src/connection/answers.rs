@@ -12,7 +12,7 @@ use crate::wire::produce::encode;
 
 /// Something to be answered in its turn. Memory is given back when the answer is out.
 pub enum Outgoing {
-    Frame { pieces: Vec<Bytes>, lease: Lease },
+    Frame { pieces: Vec<Bytes>, lease: Lease, answer: Lease },
     Produce { admitted: Admitted, version: i16, correlation_id: i32, lease: Lease },
 }
 
@@ -74,8 +74,8 @@ impl Writer {
     /// Answers in order until the reader is gone and all is said, or the connection breaks.
     async fn run(mut self, mut queued: mpsc::UnboundedReceiver<Outgoing>) {
         while let Some(outgoing) = queued.recv().await {
-            let (mut pieces, lease) = match outgoing {
-                Outgoing::Frame { pieces, lease } => (pieces, lease),
+            let (mut pieces, leases) = match outgoing {
+                Outgoing::Frame { pieces, lease, answer } => (pieces, (lease, Some(answer))),
                 Outgoing::Produce { admitted, version, correlation_id, lease } => {
                     let wants_answer = admitted.wants_answer;
                     let response = admitted.finish().await;
@@ -84,11 +84,11 @@ impl Writer {
                         break; // acks=0: closing is the only way to tell, as in Kafka
                     }
                     let frame = wants_answer.then(|| encode(&response, version, correlation_id));
-                    (frame.into_iter().collect(), lease)
+                    (frame.into_iter().collect(), (lease, None))
                 }
             };
             let written = timeout(self.limit, self.write.write_all(&mut pieces)).await;
-            drop(lease);
+            drop(leases);
             if !matches!(written, Some(Ok(()))) {
                 break;
             }

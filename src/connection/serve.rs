@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use corelane_shards::net::Stream;
-use corelane_shards::runtime::spawn_guarded;
+use corelane_shards::runtime::{spawn_guarded, Lease};
 
 use super::answers::{Answers, Outgoing};
 use super::frames::{Frame, FrameError, FrameReader};
@@ -75,18 +75,19 @@ async fn serve(
 }
 
 async fn serve_one(cx: &RequestContext, answers: &Answers, frame: Frame) -> Result<(), Ended> {
-    let Frame { mut bytes, lease } = frame;
+    let Frame { mut bytes, mut lease } = frame;
     let header = match wire::parse_header(&mut bytes) {
         Ok(header) => header,
         Err(error) => {
             let pieces = answer_unsupported(&error).ok_or(Ended::Header(error))?;
-            return push(answers, Outgoing::Frame { pieces, lease });
+            return push_frame(cx, answers, pieces, lease);
         }
     };
     let (key, version) = (header.key, header.version);
     let malformed = |error| Ended::Request { key, version, error };
     if key == ApiKey::Produce {
         let request = wire::produce::parse(version, bytes).map_err(malformed)?;
+        handlers::reserve(&mut lease, request.memory_bytes).map_err(malformed)?;
         if !answers.wait_until_open(MAX_OPEN_REQUESTS - 1).await {
             return Err(Ended::Broken);
         }
@@ -97,13 +98,23 @@ async fn serve_one(cx: &RequestContext, answers: &Answers, frame: Frame) -> Resu
     if !answers.wait_until_open(0).await {
         return Err(Ended::Broken);
     }
-    let pieces = handlers::dispatch(cx, &header, bytes).await.map_err(malformed)?;
-    push(answers, Outgoing::Frame { pieces, lease })?;
+    let pieces = handlers::dispatch(cx, &header, bytes, &mut lease).await.map_err(malformed)?;
+    push_frame(cx, answers, pieces, lease)?;
     // One at a time: a client that does not read its answers is not served more of them.
     match answers.wait_until_open(0).await {
         true => Ok(()),
         false => Err(Ended::Broken),
     }
+}
+
+fn push_frame(
+    cx: &RequestContext,
+    answers: &Answers,
+    pieces: Vec<Bytes>,
+    lease: Lease,
+) -> Result<(), Ended> {
+    let answer = cx.shard.answer_memory.take_anyway(pieces.iter().map(Bytes::len).sum());
+    push(answers, Outgoing::Frame { pieces, lease, answer })
 }
 
 fn push(answers: &Answers, outgoing: Outgoing) -> Result<(), Ended> {

@@ -14,6 +14,11 @@ use crate::partition::{FetchEntry, FetchGroup, FetchOutcome, Operation, Outcome}
 use crate::wire::fetch::{FetchRequest, FetchResponse, PartitionData, TopicData};
 use crate::wire::{ErrorCode, TopicRef};
 
+/// One fetch gets no more than this part of the memory left for answers...
+const ROOM_PART: usize = 4;
+/// ...but as many bytes as this, where it asks for them.
+const LEAST_MAX_BYTES: usize = 64 << 10;
+
 pub async fn handle(cx: &RequestContext, _version: i16, request: FetchRequest) -> FetchResponse {
     let merged = match cx.shard.sessions.merge(&request, Instant::now()) {
         Ok(merged) => merged,
@@ -49,11 +54,15 @@ async fn read(
             groups.add(owner, place, entry);
         }
     }
+    // Clients that are slow to read hold memory: others wait for some, and get less at a time.
+    let room = cx.shard.answer_memory.room().await;
     // An error is answered at once: the client has something to do.
     let failed = answers.iter().any(|answer| answer.error_code != 0);
     let limits = Limits {
         min_bytes: if failed { 0 } else { request.min_bytes.max(0) as usize },
-        max_bytes: (request.max_bytes.max(0) as usize).min(cx.shard.config.fetch_max_bytes),
+        max_bytes: (request.max_bytes.max(0) as usize)
+            .min(cx.shard.config.fetch_max_bytes)
+            .min((room / ROOM_PART).max(LEAST_MAX_BYTES)),
         max_wait_ms: if failed { 0 } else { request.max_wait_ms.max(0) as u64 },
     };
     for (places, outcomes) in ask_all(cx, groups, &limits).await {
@@ -153,8 +162,9 @@ fn respond(
 }
 
 fn push(topics: &mut Vec<TopicData>, topic: TopicRef, answer: PartitionData) {
-    match topics.iter_mut().find(|known| known.topic == topic) {
-        Some(known) => known.partitions.push(answer),
+    // Only with its neighbour: a session that was changed may name a topic twice, as in Kafka.
+    match topics.last_mut().filter(|last| last.topic == topic) {
+        Some(last) => last.partitions.push(answer),
         None => topics.push(TopicData { topic, partitions: vec![answer] }),
     }
 }

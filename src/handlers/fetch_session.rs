@@ -7,12 +7,16 @@ use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use corelane_shards::runtime::ShardId;
+use indexmap::IndexMap;
+use rustc_hash::FxBuildHasher;
 
 use crate::wire::fetch::{FetchPartition, FetchRequest, PartitionData};
 use crate::wire::{ErrorCode, TopicRef};
 
 /// A session unused for longer may be dropped for a new one, as in Kafka.
 const EVICTABLE_AFTER: Duration = Duration::from_secs(120);
+/// Partitions in all sessions of a shard; whoever wants more is served without a session.
+const MAX_PARTITIONS: usize = 200_000;
 const FINAL_EPOCH: i32 = -1;
 const INITIAL_EPOCH: i32 = 0;
 /// Bits of a session's id that count within a shard; the shard's number is above them.
@@ -29,7 +33,7 @@ pub struct SessionPartition {
 struct Session {
     epoch: i32,
     used: Instant,
-    partitions: Vec<SessionPartition>,
+    partitions: IndexMap<(TopicRef, i32), SessionPartition, FxBuildHasher>,
 }
 
 /// What a request comes to once its session is known.
@@ -84,7 +88,11 @@ impl FetchSessions {
         session.epoch = if epoch == i32::MAX { 1 } else { epoch + 1 };
         session.update(request);
         // Another partition comes first each time, so that a size limit is fair to all.
-        let mut partitions = session.partitions.clone();
+        let mut partitions: Vec<_> = session.partitions.values().cloned().collect();
+        if inner.partitions() > MAX_PARTITIONS {
+            inner.sessions.remove(&id);
+            return Err(ErrorCode::FetchSessionIdNotFound);
+        }
         let first = epoch as usize % partitions.len().max(1);
         partitions.rotate_left(first);
         Ok(Merged { session_id: id, partitions, incremental: true })
@@ -94,10 +102,14 @@ impl FetchSessions {
         if inner.sessions.len() >= self.slots && !inner.evict(now) {
             return 0;
         }
+        if inner.partitions() + partitions.len() > MAX_PARTITIONS {
+            return 0;
+        }
         inner.next = inner.next % ((1 << COUNTER_BITS) - 1) + 1;
         let id = ((self.shard.index() as i32 & 0x3ff) << COUNTER_BITS) | inner.next;
-        let partitions = partitions.to_vec();
-        inner.sessions.insert(id, Session { epoch: 1, used: now, partitions });
+        let mut session = Session { epoch: 1, used: now, partitions: IndexMap::default() };
+        partitions.iter().for_each(|partition| session.put(partition.clone()));
+        inner.sessions.insert(id, session);
         id
     }
 
@@ -105,7 +117,8 @@ impl FetchSessions {
     pub fn has_news(&self, session_id: i32, topic: &TopicRef, data: &PartitionData) -> bool {
         let mut inner = self.inner.borrow_mut();
         let Some(session) = inner.sessions.get_mut(&session_id) else { return true };
-        let Some(partition) = session.find(topic, data.partition) else { return true };
+        let key = (topic.clone(), data.partition);
+        let Some(partition) = session.partitions.get_mut(&key) else { return true };
         let told = Some((data.high_watermark, data.log_start_offset));
         let news = partition.told != told || !data.records.is_empty() || data.error_code != 0;
         // After an error everything is said again.
@@ -115,6 +128,10 @@ impl FetchSessions {
 }
 
 impl Inner {
+    fn partitions(&self) -> usize {
+        self.sessions.values().map(|session| session.partitions.len()).sum()
+    }
+
     /// Drops the session that was not used for longest, if that is long enough.
     fn evict(&mut self, now: Instant) -> bool {
         let oldest = self.sessions.iter().min_by_key(|(_, s)| s.used).map(|(id, s)| (*id, s.used));
@@ -128,21 +145,21 @@ impl Inner {
 }
 
 impl Session {
-    fn find(&mut self, topic: &TopicRef, partition: i32) -> Option<&mut SessionPartition> {
-        self.partitions.iter_mut().find(|p| p.ask.partition == partition && p.topic == *topic)
+    /// Notes what is asked of a partition, and keeps what was told of it.
+    fn put(&mut self, mut asked: SessionPartition) {
+        // The name is a part of the request's frame, which it would keep in memory.
+        asked.topic = asked.topic.detached();
+        let key = (asked.topic.clone(), asked.ask.partition);
+        asked.told = self.partitions.get(&key).and_then(|known| known.told);
+        self.partitions.insert(key, asked);
     }
 
     fn update(&mut self, request: &FetchRequest) {
-        for asked in asked(request) {
-            match self.find(&asked.topic, asked.ask.partition) {
-                Some(known) => known.ask = asked.ask,
-                None => self.partitions.push(asked),
-            }
-        }
+        asked(request).into_iter().for_each(|partition| self.put(partition));
         for forgotten in &request.forgotten {
-            self.partitions.retain(|p| {
-                p.topic != forgotten.topic || !forgotten.partitions.contains(&p.ask.partition)
-            });
+            for partition in &forgotten.partitions {
+                self.partitions.swap_remove(&(forgotten.topic.clone(), *partition));
+            }
         }
     }
 }
@@ -192,6 +209,7 @@ mod tests {
             }],
             forgotten: vec![ForgottenTopic { topic: name(), partitions: forgotten.to_vec() }],
             rack_id: None,
+            memory_bytes: 0,
         }
     }
 
@@ -226,6 +244,20 @@ mod tests {
         assert_ne!(full(now), 0);
         assert_eq!(full(now), 0);
         assert_ne!(full(now + EVICTABLE_AFTER + Duration::from_secs(1)), 0);
+    }
+
+    #[test]
+    fn there_is_an_end_to_the_partitions_that_are_remembered() {
+        let sessions = FetchSessions::new(10, ShardId::new(0));
+        let now = Instant::now();
+        let half: Vec<i32> = (0..MAX_PARTITIONS as i32 / 2).collect();
+        let open = |asked: &[i32]| sessions.merge(&request(0, 0, asked, &[]), now).expect("full");
+        let first = open(&half).session_id;
+        assert_ne!(first, 0);
+        assert_ne!(open(&half).session_id, 0);
+        assert_eq!(open(&[0]).session_id, 0, "served, but without a session");
+        let more = sessions.merge(&request(first, 1, &[-1], &[]), now);
+        assert_eq!(more.expect_err("too many"), ErrorCode::FetchSessionIdNotFound);
     }
 
     #[test]

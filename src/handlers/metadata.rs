@@ -2,6 +2,7 @@
 //! creation where the configuration and the client allow it. Operations a client may perform are
 //! answered as on a Kafka without an authorizer: not asked.
 
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -62,13 +63,16 @@ fn cluster_id(cx: &RequestContext) -> Option<StrBytes> {
 async fn answer_asked(
     cx: &RequestContext,
     version: i16,
-    asked: Vec<MetadataRequestTopic>,
+    mut asked: Vec<MetadataRequestTopic>,
     may_create: bool,
 ) -> Vec<MetadataResponseTopic> {
+    // Each topic is described once, however often it is asked for, as in Kafka.
+    let mut seen = HashSet::with_capacity(asked.len());
+    asked.retain(|topic| seen.insert((topic.name.clone(), topic.topic_id)));
     let mut image = cx.shard.image();
     let created = match may_create {
         true => create_missing(cx, &asked, &image).await,
-        false => Vec::new(),
+        false => HashMap::new(),
     };
     if !created.is_empty() {
         image = cx.shard.image();
@@ -83,9 +87,9 @@ async fn answer_asked(
             Some(found) => describe(cx, version, found),
             None if by_id => unknown(None, topic.topic_id, ErrorCode::UnknownTopicId),
             None => {
-                let refused = created.iter().find(|(name, _)| Some(name) == topic.name.as_deref());
+                let refused = topic.name.as_deref().and_then(|name| created.get(name));
                 let code = match refused {
-                    Some((_, code)) => *code,
+                    Some(code) => *code,
                     None => missing(topic.name.as_ref().map_or("", |name| name.as_str())),
                 };
                 unknown(topic.name, Uuid::nil(), code)
@@ -102,19 +106,19 @@ fn missing(name: &str) -> ErrorCode {
     }
 }
 
-/// Creates what is asked for by name and is not there; returns the names and why one was not made.
+/// Creates what is asked for by name and is not there; says of each name what to answer.
 async fn create_missing(
     cx: &RequestContext,
     asked: &[MetadataRequestTopic],
     image: &MetadataImage,
-) -> Vec<(StrBytes, ErrorCode)> {
+) -> HashMap<StrBytes, ErrorCode> {
     let names: Vec<StrBytes> = asked
         .iter()
         .filter_map(|topic| topic.name.as_ref().map(|name| name.0.clone()))
         .filter(|name| image.by_name(name).is_none())
         .collect();
     if names.is_empty() {
-        return Vec::new();
+        return HashMap::new();
     }
     let topics = names.iter().map(|name| NewTopic {
         name: name.to_string(),

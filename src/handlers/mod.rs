@@ -20,11 +20,12 @@ mod route;
 use std::rc::Rc;
 
 use bytes::{Bytes, BytesMut};
+use corelane_shards::runtime::Lease;
 
 pub use fetch_session::FetchSessions;
 
 use crate::broker::Shard;
-use crate::wire::{self, ApiKey, RequestHeader, WireError};
+use crate::wire::{self, ApiKey, Checked, RequestHeader, WireError};
 
 /// What a handler knows of who asks.
 pub struct RequestContext {
@@ -36,16 +37,20 @@ pub struct RequestContext {
 /// Serves one request that is not Produce: the response frame in pieces.
 ///
 /// # Errors
-/// The body is not what its version says; the connection is then closed, as Kafka does.
+/// The body is not what its version says, or there is no memory for what it stands for; the
+/// connection is then closed, as Kafka does.
 pub async fn dispatch(
     cx: &RequestContext,
     header: &RequestHeader,
     body: BytesMut,
+    lease: &mut Lease,
 ) -> Result<Vec<Bytes>, WireError> {
     let (key, version, body) = (header.key, header.version, body.freeze());
     macro_rules! answer {
         ($handler:ident) => {{
-            let (request, _) = wire::decode(key, version, body)?;
+            let checked = Checked::new(key, version, body)?;
+            reserve(lease, checked.decoded_bytes + checked.answer_bytes)?;
+            let request = checked.decode()?;
             let response = $handler::handle(cx, version, request).await;
             wire::encode_response(header, &response).map(|frame| vec![frame])
         }};
@@ -53,6 +58,7 @@ pub async fn dispatch(
     match key {
         ApiKey::Fetch => {
             let request = wire::fetch::parse(version, body)?;
+            reserve(lease, request.memory_bytes)?;
             let response = fetch::handle(cx, version, request).await;
             Ok(wire::fetch::encode(response, version, header.correlation_id))
         }
@@ -68,5 +74,16 @@ pub async fn dispatch(
         ApiKey::CreatePartitions => answer!(create_partitions),
         ApiKey::DescribeCluster => answer!(describe_cluster),
         other => Err(WireError::UnknownApi(other as i16)),
+    }
+}
+
+/// Counts what a request takes beside its frame.
+///
+/// # Errors
+/// Nothing is left: only a flood of requests made to be large comes so far.
+pub fn reserve(lease: &mut Lease, bytes: usize) -> Result<(), WireError> {
+    match lease.grow(bytes) {
+        true => Ok(()),
+        false => Err(WireError::NoMemory(bytes)),
     }
 }

@@ -8,6 +8,10 @@ pub enum WireError {
     Truncated,
     #[error("a list of {count} entries does not fit the {remaining} bytes left")]
     Count { count: i64, remaining: usize },
+    #[error("the request would take {decoded} bytes of memory, more than the {limit} that one of its length may")]
+    Dense { decoded: usize, limit: usize },
+    #[error("no memory is left for the {0} bytes that the request and its answer take")]
+    NoMemory(usize),
     #[error("a length of {0} is not possible")]
     Length(i64),
     #[error("text that is not UTF-8")]

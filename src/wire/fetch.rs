@@ -9,6 +9,8 @@ use super::{StrBytes, TopicRef, WireError};
 
 const FLEXIBLE_FROM: i16 = 12;
 const TOPIC_ID_FROM: i16 = 13;
+/// What a partition takes in the session, on its way to its log and in the answer.
+const ANSWER_BYTES: usize = 320;
 
 #[derive(Debug, Clone)]
 pub struct FetchRequest {
@@ -24,6 +26,8 @@ pub struct FetchRequest {
     pub topics: Vec<FetchTopic>,
     pub forgotten: Vec<ForgottenTopic>,
     pub rack_id: Option<StrBytes>,
+    /// About what the request and its answer take beside frame and records.
+    pub memory_bytes: usize,
 }
 
 #[derive(Debug, Clone)]
@@ -59,17 +63,11 @@ pub fn parse(version: i16, body: Bytes) -> Result<FetchRequest, WireError> {
     let (max_wait_ms, min_bytes, max_bytes) = (r.i32()?, r.i32()?, r.i32()?);
     let isolation_level = r.i8()?;
     let (session_id, session_epoch) = if version >= 7 { (r.i32()?, r.i32()?) } else { (0, -1) };
-    let count = r.count(2)?.unwrap_or(0);
-    let mut topics = Vec::with_capacity(count);
+    let (count, mut topics) = r.list(2)?;
     for _ in 0..count {
         topics.push(parse_topic(version, &mut r)?);
     }
-    let mut forgotten = Vec::new();
-    if version >= 7 {
-        for _ in 0..r.count(2)?.unwrap_or(0) {
-            forgotten.push(parse_forgotten(version, &mut r)?);
-        }
-    }
+    let forgotten = if version >= 7 { parse_all_forgotten(version, &mut r)? } else { Vec::new() };
     let rack_id = if version >= 11 { r.nullable_string()? } else { None };
     let mut request = FetchRequest {
         replica_id,
@@ -82,11 +80,12 @@ pub fn parse(version: i16, body: Bytes) -> Result<FetchRequest, WireError> {
         topics,
         forgotten,
         rack_id,
+        memory_bytes: r.charged(),
     };
     r.each_tag(|tag, mut bytes| {
         // ReplicaState: from version 15 on the follower's id is a tagged field.
-        if tag == 1 && version >= 15 && bytes.len() >= 4 {
-            request.replica_id = bytes.get_i32();
+        if tag == 1 && version >= 15 {
+            request.replica_id = bytes.try_get_i32().map_err(|_| WireError::Truncated)?;
         }
         Ok(())
     })?;
@@ -102,8 +101,8 @@ fn parse_topic_ref(version: i16, r: &mut Reader<Bytes>) -> Result<TopicRef, Wire
 
 fn parse_topic(version: i16, r: &mut Reader<Bytes>) -> Result<FetchTopic, WireError> {
     let topic = parse_topic_ref(version, r)?;
-    let count = r.count(16)?.unwrap_or(0);
-    let mut partitions = Vec::with_capacity(count);
+    let (count, mut partitions) = r.list(16)?;
+    r.charge(count, ANSWER_BYTES)?;
     for _ in 0..count {
         partitions.push(FetchPartition {
             partition: r.i32()?,
@@ -119,12 +118,21 @@ fn parse_topic(version: i16, r: &mut Reader<Bytes>) -> Result<FetchTopic, WireEr
     Ok(FetchTopic { topic, partitions })
 }
 
-fn parse_forgotten(version: i16, r: &mut Reader<Bytes>) -> Result<ForgottenTopic, WireError> {
-    let topic = parse_topic_ref(version, r)?;
-    let count = r.count(4)?.unwrap_or(0);
-    let partitions = (0..count).map(|_| r.i32()).collect::<Result<_, _>>()?;
-    r.skip_tags()?;
-    Ok(ForgottenTopic { topic, partitions })
+fn parse_all_forgotten(
+    version: i16,
+    r: &mut Reader<Bytes>,
+) -> Result<Vec<ForgottenTopic>, WireError> {
+    let (count, mut forgotten) = r.list(2)?;
+    for _ in 0..count {
+        let topic = parse_topic_ref(version, r)?;
+        let (count, mut partitions) = r.list(4)?;
+        for _ in 0..count {
+            partitions.push(r.i32()?);
+        }
+        r.skip_tags()?;
+        forgotten.push(ForgottenTopic { topic, partitions });
+    }
+    Ok(forgotten)
 }
 
 #[derive(Debug, Clone, Default)]

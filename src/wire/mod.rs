@@ -5,6 +5,8 @@
 //! (whose decoders reserve memory for whatever count a client claims); `produce` and `fetch` are
 //! codecs of our own that copy no record.
 
+#[cfg(test)]
+mod allocations;
 pub mod apis;
 mod error;
 pub mod fetch;
@@ -16,36 +18,31 @@ mod shapes;
 mod writer;
 
 use bytes::{BufMut, Bytes, BytesMut};
-use kafka_protocol::protocol::{Decodable, Encodable};
+use kafka_protocol::protocol::Encodable;
 
 pub use error::WireError;
 pub use header::{parse_header, RequestHeader};
 pub use kafka_protocol::messages::ApiKey;
 pub use kafka_protocol::protocol::StrBytes;
 pub use kafka_protocol::ResponseError as ErrorCode;
-pub use shape::check_counts;
+pub use shape::Checked;
 pub use uuid::Uuid;
 
 /// A topic as a request names it: by name in older versions, by id in newer ones.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum TopicRef {
     Name(StrBytes),
     Id(Uuid),
 }
 
-/// Decodes a request's body with the crate, after proving that its counts are possible. Returns
-/// with it how many bytes follow, which nobody minds.
-///
-/// # Errors
-/// The body is not what its version says.
-pub fn decode<T: Decodable>(
-    key: ApiKey,
-    version: i16,
-    mut body: Bytes,
-) -> Result<(T, usize), WireError> {
-    check_counts(key, version, &body)?;
-    let request = T::decode(&mut body, version).map_err(|e| WireError::Malformed(e.to_string()))?;
-    Ok((request, body.len()))
+impl TopicRef {
+    /// The same with memory of its own: a name that was read is a part of its frame.
+    pub fn detached(&self) -> TopicRef {
+        match self {
+            TopicRef::Name(name) => TopicRef::Name(StrBytes::from_string(name.to_string())),
+            TopicRef::Id(id) => TopicRef::Id(*id),
+        }
+    }
 }
 
 /// A whole response frame, length first.

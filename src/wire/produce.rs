@@ -8,6 +8,8 @@ use super::{StrBytes, TopicRef, WireError};
 
 const FLEXIBLE_FROM: i16 = 9;
 const TOPIC_ID_FROM: i16 = 13;
+/// What a partition takes on its way to its log and in the answer.
+const ADMITTED_BYTES: usize = 320;
 
 #[derive(Debug)]
 pub struct ProduceRequest {
@@ -15,6 +17,8 @@ pub struct ProduceRequest {
     pub acks: i16,
     pub timeout_ms: i32,
     pub topics: Vec<ProduceTopic>,
+    /// About what the request takes beside its frame until it is answered.
+    pub memory_bytes: usize,
 }
 
 #[derive(Debug)]
@@ -39,13 +43,13 @@ pub fn parse(version: i16, body: BytesMut) -> Result<ProduceRequest, WireError> 
     let transactional_id = reader.nullable_string()?;
     let acks = reader.i16()?;
     let timeout_ms = reader.i32()?;
-    let count = reader.count(2)?.unwrap_or(0);
-    let mut topics = Vec::with_capacity(count);
+    let (count, mut topics) = reader.list(2)?;
     for _ in 0..count {
         topics.push(parse_topic(version, &mut reader)?);
     }
     reader.skip_tags()?;
-    Ok(ProduceRequest { transactional_id, acks, timeout_ms, topics })
+    let memory_bytes = reader.charged();
+    Ok(ProduceRequest { transactional_id, acks, timeout_ms, topics, memory_bytes })
 }
 
 fn parse_topic(version: i16, reader: &mut Reader<BytesMut>) -> Result<ProduceTopic, WireError> {
@@ -53,8 +57,8 @@ fn parse_topic(version: i16, reader: &mut Reader<BytesMut>) -> Result<ProduceTop
         true => TopicRef::Id(reader.uuid()?),
         false => TopicRef::Name(reader.string()?),
     };
-    let count = reader.count(5)?.unwrap_or(0);
-    let mut partitions = Vec::with_capacity(count);
+    let (count, mut partitions) = reader.list(5)?;
+    reader.charge(count, ADMITTED_BYTES)?;
     for _ in 0..count {
         let index = reader.i32()?;
         let records = reader.own_bytes()?;

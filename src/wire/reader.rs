@@ -8,16 +8,41 @@ use super::{StrBytes, WireError};
 pub struct Reader<B> {
     buf: B,
     flexible: bool,
+    charged: usize,
+    limit: usize,
 }
+
+/// What is read may take this many times its bytes when it is decoded, and [`DECODED_ANYWAY`]. The
+/// densest that a client means are lists of one-letter names.
+const DECODED_PER_BYTE: usize = 16;
+const DECODED_ANYWAY: usize = 64 << 10;
 
 impl<B: Buf> Reader<B> {
     pub fn new(buf: B, flexible: bool) -> Self {
-        Reader { buf, flexible }
+        let limit = DECODED_ANYWAY + buf.remaining().saturating_mul(DECODED_PER_BYTE);
+        Reader { buf, flexible, charged: 0, limit }
     }
 
     /// The same bytes, read on in the layout of a flexible version or an older one.
     pub fn into_flexible(self, flexible: bool) -> Self {
-        Reader { buf: self.buf, flexible }
+        Reader { flexible, ..self }
+    }
+
+    /// Notes that `count` decoded values take `bytes` each, beside what was read.
+    ///
+    /// # Errors
+    /// All together is many times what was there to read.
+    pub fn charge(&mut self, count: usize, bytes: usize) -> Result<(), WireError> {
+        self.charged = self.charged.saturating_add(count.saturating_mul(bytes));
+        match self.charged > self.limit {
+            true => Err(WireError::Dense { decoded: self.charged, limit: self.limit }),
+            false => Ok(()),
+        }
+    }
+
+    /// All that was charged.
+    pub fn charged(&self) -> usize {
+        self.charged
     }
 
     pub fn into_inner(self) -> B {
@@ -96,6 +121,18 @@ impl<B: Buf> Reader<B> {
             }
             count => Ok(Some(count as usize)),
         }
+    }
+
+    /// Room for a list's entries, each at least `entry_bytes` long: charged, and no larger than
+    /// what is left to read.
+    ///
+    /// # Errors
+    /// The list is null or claims more than there can be.
+    pub fn list<T>(&mut self, entry_bytes: usize) -> Result<(usize, Vec<T>), WireError> {
+        let remaining = self.remaining();
+        let count = self.count(entry_bytes)?.ok_or(WireError::Count { count: -1, remaining })?;
+        self.charge(count, size_of::<T>())?;
+        Ok((count, Vec::with_capacity(count)))
     }
 
     pub fn nullable_string(&mut self) -> Result<Option<StrBytes>, WireError> {

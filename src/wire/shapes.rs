@@ -30,8 +30,17 @@ const fn list(entry: &'static Kind) -> Kind {
     Kind::List(entry)
 }
 
+/// Of most answers' entries: a name, some numbers, perhaps a message.
+const ANSWER_BYTES: usize = 512;
+/// Of answers that list the configuration of each entry.
+const CONFIGS_BYTES: usize = 16 << 10;
+
 const fn shape(key: ApiKey, flexible_from: i16, fields: &'static [Field]) -> Shape {
-    Shape { key, flexible_from, fields }
+    let answer_bytes = match key {
+        ApiKey::CreateTopics | ApiKey::DescribeConfigs => CONFIGS_BYTES,
+        _ => ANSWER_BYTES,
+    };
+    Shape { key, flexible_from, answer_bytes, fields }
 }
 
 /// The layout of `key`'s requests, where the crate decodes them.

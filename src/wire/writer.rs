@@ -35,7 +35,9 @@ impl Writer {
     }
 
     pub fn nullable_string(&mut self, text: Option<&str>) {
-        let bytes = text.map(str::as_bytes);
+        // Older versions have two bytes for the length: a message that is longer is cut.
+        let limit = if self.flexible { usize::MAX } else { i16::MAX as usize };
+        let bytes = text.map(|text| cut_at(text, limit).as_bytes());
         match (self.flexible, bytes) {
             (true, bytes) => self.unsigned_varint(bytes.map_or(0, |b| b.len() as u32 + 1)),
             (false, bytes) => self.buf.put_i16(bytes.map_or(-1, |b| b.len() as i16)),
@@ -55,5 +57,33 @@ impl Writer {
         if self.flexible {
             self.buf.put_u8(0);
         }
+    }
+}
+
+/// The longest beginning of `text` that is no longer than `limit` bytes.
+fn cut_at(text: &str, limit: usize) -> &str {
+    let mut end = text.len().min(limit);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    &text[..end]
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Buf;
+
+    use super::*;
+
+    #[test]
+    fn text_too_long_for_its_length_is_cut_between_characters() {
+        let long = "é".repeat(20_000);
+        let mut old = Writer::new(false, 0);
+        old.nullable_string(Some(&long));
+        assert_eq!(old.buf.get_i16(), i16::MAX - 1);
+        assert_eq!(old.buf, long.as_bytes()[..i16::MAX as usize - 1]);
+        let mut new = Writer::new(true, 0);
+        new.nullable_string(Some(&long));
+        assert_eq!(new.buf.len(), 3 + long.len());
     }
 }

@@ -85,6 +85,20 @@ impl MemoryBudget {
 }
 
 impl MemoryBudget {
+    /// Takes bytes that are there already, whether or not they fit: who asks for [`Self::room`]
+    /// first keeps the excess small.
+    pub fn take_anyway(&self, bytes: usize) -> Lease {
+        self.inner.borrow_mut().used += bytes;
+        Lease { inner: Rc::clone(&self.inner), bytes }
+    }
+
+    /// Waits, in turn, until anything is left, and says how much.
+    pub async fn room(&self) -> usize {
+        drop(self.take(1).await);
+        let inner = self.inner.borrow();
+        inner.total.saturating_sub(inner.used)
+    }
+
     /// Gives back what [`Lease::spend`] kept.
     pub(super) fn give_back(&self, bytes: usize) {
         self.inner.borrow_mut().release(bytes);
@@ -92,6 +106,20 @@ impl MemoryBudget {
 }
 
 impl Lease {
+    /// Takes more, past those who wait and up to a quarter over the whole: for what is known only
+    /// after the first bytes were granted. `false`, and nothing taken, where that is not enough,
+    /// unless nobody else has anything.
+    pub fn grow(&mut self, bytes: usize) -> bool {
+        let mut inner = self.inner.borrow_mut();
+        let alone = inner.used == self.bytes;
+        let fits = alone || inner.used.saturating_add(bytes) <= inner.total + inner.total / 4;
+        if fits {
+            inner.used += bytes;
+            self.bytes += bytes;
+        }
+        fits
+    }
+
     /// Keeps the bytes taken until [`MemoryBudget::give_back`]: for what cannot hold a lease
     /// because it is on another shard.
     pub(super) fn spend(mut self) {
@@ -167,6 +195,32 @@ mod tests {
         assert!(budget.try_take(1).is_none());
         drop(lease);
         assert!(budget.try_take(1).is_some());
+    }
+
+    #[test]
+    fn a_lease_grows_past_the_whole_but_not_for_ever() {
+        let budget = MemoryBudget::new(100);
+        let mut lease = budget.try_take(60).expect("fits");
+        let other = budget.try_take(40).expect("fits");
+        assert!(lease.grow(25));
+        assert!(!lease.grow(1));
+        assert_eq!(budget.used(), 125);
+        drop(other);
+        assert!(lease.grow(1_000), "nobody else has anything");
+        drop(lease);
+        assert_eq!(budget.used(), 0);
+    }
+
+    #[test]
+    fn there_is_room_again_once_an_excess_is_given_back() {
+        use futures_util::FutureExt;
+        let budget = MemoryBudget::new(100);
+        assert_eq!(budget.room().now_or_never(), Some(100));
+        let excess = budget.take_anyway(150);
+        let mut room = Box::pin(budget.room());
+        assert!((&mut room).now_or_never().is_none());
+        drop(excess);
+        assert_eq!(room.now_or_never(), Some(100));
     }
 
     #[test]
