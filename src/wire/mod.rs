@@ -8,6 +8,8 @@
 #[cfg(test)]
 mod allocations;
 pub mod apis;
+#[cfg(test)]
+mod crosscheck;
 mod error;
 pub mod fetch;
 mod header;

@@ -198,7 +198,8 @@ mod tests {
             Kind::Text => out.nullable_string(Some("")),
             Kind::List(entry) => {
                 out.count(Some(entries));
-                (0..entries).for_each(|_| densest(out, entry, version, tags, (entries / 300).min(3)));
+                (0..entries)
+                    .for_each(|_| densest(out, entry, version, tags, (entries / 300).min(3)));
             }
             Kind::Group(fields) => {
                 for field in fields.iter().filter(|f| (f.from..=f.to).contains(&version)) {
