@@ -8,6 +8,10 @@ use super::{Failure, WRONG_USAGE};
 use crate::broker;
 use crate::config::{load_file, parse_cores, BrokerConfig, HostPort};
 
+/// What is logged unless `RUST_LOG` says otherwise. glommio warns, three times a shard, that it goes
+/// on without registered buffers where the limit on locked memory is an ordinary user's.
+const LOG_LEVELS: &str = "info,glommio=error";
+
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   corelane serve
@@ -32,7 +36,7 @@ pub struct Args {
 }
 
 pub fn run(args: Args) -> Result<(), Failure> {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(LOG_LEVELS));
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)

@@ -1,3 +1,7 @@
+use std::time::{Duration, Instant};
+
+use rustix::io::Errno;
+use rustix::io_uring;
 use rustix::process::{getrlimit, setrlimit, Resource, Rlimit};
 
 /// Why this machine cannot run the engine as it is set up now; each says what to do.
@@ -22,6 +26,8 @@ pub enum PreflightError {
 
 /// Locked memory one executor's rings need: 512 KiB by glommio's own rule.
 const LOCKED_BYTES_PER_SHARD: u64 = 512 * 1024;
+/// As many as an executor's rings have.
+const RING_ENTRIES: u32 = 128;
 /// Descriptors a shard needs before the first client or partition.
 const FILES_PER_SHARD: u64 = 64;
 
@@ -37,7 +43,7 @@ pub fn check(shards: usize) -> Result<u64, PreflightError> {
         return Err(PreflightError::OpenFiles { have: open_files, need });
     }
     check_locked_memory(shards)?;
-    check_io_uring()?;
+    check_io_uring(shards)?;
     Ok(open_files)
 }
 
@@ -53,11 +59,8 @@ fn raise_open_files() -> u64 {
 
 fn check_locked_memory(shards: usize) -> Result<(), PreflightError> {
     let limit = getrlimit(Resource::Memlock);
-    if rustix::process::geteuid().is_root() {
-        return Ok(());
-    }
     // Newer kernels (5.12) charge rings to the memory cgroup instead; the library underneath
-    // checks the limit all the same, once per executor.
+    // checks the limit all the same, once per executor, whoever we are.
     let have = limit.current.unwrap_or(u64::MAX);
     if have < LOCKED_BYTES_PER_SHARD {
         return Err(PreflightError::LockedMemory {
@@ -69,14 +72,48 @@ fn check_locked_memory(shards: usize) -> Result<(), PreflightError> {
     Ok(())
 }
 
-/// Asks for the smallest ring there is and closes it again.
-fn check_io_uring() -> Result<(), PreflightError> {
-    let probe = glommio::LocalExecutorBuilder::default().io_memory(0).ring_depth(8).make();
-    match probe {
-        Ok(executor) => {
-            drop(executor);
-            Ok(())
+/// How long locked memory of a process that just ended may still count as ours.
+const PATIENCE: Duration = Duration::from_secs(2);
+const PAUSE: Duration = Duration::from_millis(20);
+
+/// Asks the kernel for a ring as large as the executors' and gives it back. The library underneath
+/// would panic where there is none.
+fn check_io_uring(shards: usize) -> Result<(), PreflightError> {
+    let started = Instant::now();
+    loop {
+        let refused = match probe_ring() {
+            Ok(()) => return Ok(()),
+            Err(refused) => refused,
+        };
+        if refused != Errno::NOMEM {
+            return Err(PreflightError::NoIoUring(refused.into()));
         }
-        Err(error) => Err(PreflightError::NoIoUring(error.into())),
+        if started.elapsed() > PATIENCE {
+            let have = getrlimit(Resource::Memlock).current.unwrap_or(u64::MAX);
+            return Err(PreflightError::LockedMemory {
+                have_kib: have / 1024,
+                need_kib: shards as u64 * LOCKED_BYTES_PER_SHARD / 1024,
+                shards,
+            });
+        }
+        std::thread::sleep(PAUSE);
+    }
+}
+
+fn probe_ring() -> Result<(), Errno> {
+    // SAFETY: all zero is a valid value of this plain C structure: no flag is set.
+    let mut parameters: io_uring::io_uring_params = unsafe { std::mem::zeroed() };
+    // SAFETY: the parameters are valid for reads and writes, and name no other memory.
+    unsafe { io_uring::io_uring_setup(RING_ENTRIES, &mut parameters) }.map(drop)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_machine_that_runs_the_tests_has_rings() {
+        assert_eq!(probe_ring(), Ok(()));
+        assert!(check(1).expect("the tests need no more than this") > FILES_PER_SHARD);
     }
 }
