@@ -1,6 +1,8 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use glommio::GlommioError;
+
 /// A failed disk operation: what was tried, on which file, and what the kernel said.
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("{operation} {path}: {message}")]
@@ -10,6 +12,14 @@ pub struct DiskError {
     pub kind: io::ErrorKind,
     pub os_code: Option<i32>,
     pub message: String,
+}
+
+/// The kernel's error with its number: the library's own conversion keeps only the text.
+pub(super) fn io_error(error: GlommioError<()>) -> io::Error {
+    match error.raw_os_error() {
+        Some(code) => io::Error::from_raw_os_error(code),
+        None => error.into(),
+    }
 }
 
 impl DiskError {

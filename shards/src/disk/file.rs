@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use glommio::io::{BufferedFile, DmaBuffer, DmaFile, OpenOptions};
 
+use super::error::io_error;
 use super::probe::ensure_probed;
 use super::DiskError;
 
@@ -72,7 +73,7 @@ impl File {
     /// # Errors
     /// What the kernel answers; a file system without `O_DIRECT` is not an error.
     pub async fn open(path: &Path, access: Access) -> Result<File, DiskError> {
-        ensure_probed(path).await.map_err(|e| DiskError::new("open", path, e))?;
+        ensure_probed(path).await;
         let mut options = OpenOptions::new();
         match access {
             Access::Read => options.read(true),
@@ -85,13 +86,13 @@ impl File {
         let inner = match options.dma_open(path).await {
             Ok(file) => Inner::Direct(file),
             Err(error) => {
-                let error = io::Error::from(error);
+                let error = io_error(error);
                 if error.raw_os_error() != Some(rustix::io::Errno::INVAL.raw_os_error()) {
                     return Err(DiskError::new("open", path, error));
                 }
                 warn_no_direct_io(path);
                 let file = options.buffered_open(path).await;
-                Inner::Buffered(file.map_err(|e| DiskError::new("open", path, e.into()))?)
+                Inner::Buffered(file.map_err(|e| DiskError::new("open", path, io_error(e)))?)
             }
         };
         Ok(File { inner, path: path.to_path_buf() })
@@ -111,7 +112,7 @@ impl File {
             Inner::Direct(file) => file.write_at(buffer.0, position).await,
             Inner::Buffered(file) => file.write_at(buffer.bytes().to_vec(), position).await,
         };
-        let written = written.map_err(|e| self.error("write", e.into()))?;
+        let written = written.map_err(|e| self.error("write", io_error(e)))?;
         if written != wanted {
             return Err(DiskError::short("write", &self.path, written, wanted));
         }
@@ -124,12 +125,18 @@ impl File {
     /// # Errors
     /// What the kernel answers.
     pub async fn read_at(&self, position: u64, len_bytes: usize) -> Result<Vec<u8>, DiskError> {
+        // Aligned here: the library's own way forgets, at the end of the file, that the bytes
+        // before `position` count among those that were read.
+        let start = align_down(position);
+        let before = (position - start) as usize;
+        let aligned = align_up((before + len_bytes) as u64) as usize;
         let read = match &self.inner {
-            Inner::Direct(file) => file.read_at(position, len_bytes).await,
-            Inner::Buffered(file) => file.read_at(position, len_bytes).await,
+            Inner::Direct(file) => file.read_at_aligned(start, aligned).await,
+            Inner::Buffered(file) => file.read_at(start, aligned).await,
         };
-        let read = read.map_err(|e| self.error("read", e.into()))?;
-        Ok(read.to_vec())
+        let read = read.map_err(|e| self.error("read", io_error(e)))?;
+        let end = read.len().min(before + len_bytes);
+        Ok(read.get(before..end).unwrap_or_default().to_vec())
     }
 
     /// Makes every completed write durable.
@@ -141,7 +148,7 @@ impl File {
             Inner::Direct(file) => file.fdatasync().await,
             Inner::Buffered(file) => file.fdatasync().await,
         };
-        synced.map_err(|e| self.error("fdatasync", e.into()))
+        synced.map_err(|e| self.error("fdatasync", io_error(e)))
     }
 
     /// Reserves zeroed space up to `size_bytes`; the file grows to that size. A file system that
@@ -154,7 +161,7 @@ impl File {
             Inner::Direct(file) => file.pre_allocate(size_bytes, false).await,
             Inner::Buffered(file) => file.pre_allocate(size_bytes, false).await,
         };
-        match done.map_err(io::Error::from) {
+        match done.map_err(io_error) {
             Err(e) if e.raw_os_error() == Some(rustix::io::Errno::OPNOTSUPP.raw_os_error()) => {
                 Ok(())
             }
@@ -171,7 +178,7 @@ impl File {
             Inner::Direct(file) => file.truncate(size_bytes).await,
             Inner::Buffered(file) => file.truncate(size_bytes).await,
         };
-        done.map_err(|e| self.error("truncate", e.into()))
+        done.map_err(|e| self.error("truncate", io_error(e)))
     }
 
     /// The file's size in bytes, preallocated space included.
@@ -183,7 +190,7 @@ impl File {
             Inner::Direct(file) => file.file_size().await,
             Inner::Buffered(file) => file.file_size().await,
         };
-        size.map_err(|e| self.error("stat", e.into()))
+        size.map_err(|e| self.error("stat", io_error(e)))
     }
 
     fn error(&self, operation: &'static str, error: io::Error) -> DiskError {

@@ -6,7 +6,6 @@
 use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::fs;
-use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
@@ -18,21 +17,22 @@ thread_local! {
     static PROBED_DEVICES: RefCell<BTreeSet<u64>> = const { RefCell::new(BTreeSet::new()) };
 }
 
-/// Makes sure that this thread knows the device on which `path` lies or will lie.
-pub(super) async fn ensure_probed(path: &Path) -> io::Result<()> {
+/// Makes sure that this thread knows the device on which `path` lies or will lie. Where no file can
+/// be made there is nothing to be learned: what is opened next says why.
+pub(super) async fn ensure_probed(path: &Path) {
     let dir = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let device = fs::metadata(dir)?.dev();
+    let Ok(device) = fs::metadata(dir).map(|metadata| metadata.dev()) else { return };
     if PROBED_DEVICES.with_borrow(|devices| devices.contains(&device)) {
-        return Ok(());
+        return;
     }
     let name = format!(".probe-{:?}-{}", std::thread::current().id(), std::process::id());
     let probe = dir.join(name.replace(['(', ')'], "-"));
-    fs::write(&probe, vec![0u8; BLOCK_BYTES as usize])?;
-    let opened = DmaFile::open(&probe).await;
-    fs::remove_file(&probe)?;
-    if let Ok(file) = opened {
-        file.close().await.map_err(io::Error::from)?;
+    if fs::write(&probe, vec![0u8; BLOCK_BYTES as usize]).is_err() {
+        return;
     }
+    if let Ok(file) = DmaFile::open(&probe).await {
+        let _ = file.close().await;
+    }
+    let _ = fs::remove_file(&probe);
     PROBED_DEVICES.with_borrow_mut(|devices| devices.insert(device));
-    Ok(())
 }

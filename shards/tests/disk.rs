@@ -1,0 +1,62 @@
+//! The seam to the disk, on real files.
+
+use std::future::Future;
+use std::path::Path;
+
+use corelane_shards::disk::{Access, File, WriteBuffer, BLOCK_BYTES};
+use corelane_shards::runtime::{Engine, EngineConfig, ShardContext, Shutdown};
+
+fn on_shard<F, Fut>(test: F)
+where
+    F: Fn() -> Fut + Clone + Send + 'static,
+    Fut: Future<Output = ()> + 'static,
+{
+    let config = EngineConfig { shards: Some(1), ..EngineConfig::default() };
+    let main = move |_: ShardContext<(), ()>| {
+        let test = test.clone();
+        async move {
+            test().await;
+            Ok::<(), String>(())
+        }
+    };
+    Engine::start(&config, Shutdown::default(), main).expect("starts").join().expect("test passes");
+}
+
+#[test]
+fn what_was_written_is_read_at_any_place() {
+    on_shard(|| async {
+        let dir = tempfile::tempdir().expect("a directory");
+        let path = dir.path().join("file");
+        let file = File::open(&path, Access::WriteDurable).await.expect("opens");
+        let mut buffer = WriteBuffer::new(2 * BLOCK_BYTES as usize);
+        for (place, byte) in buffer.bytes_mut().iter_mut().enumerate() {
+            *byte = place as u8;
+        }
+        file.write_at(buffer, BLOCK_BYTES).await.expect("writes");
+        let read = file.read_at(BLOCK_BYTES + 10, 4).await.expect("reads");
+        assert_eq!(read, [10, 11, 12, 13]);
+        let over_the_end = file.read_at(3 * BLOCK_BYTES - 2, 100).await.expect("reads");
+        assert_eq!(over_the_end, [254, 255]);
+        assert_eq!(file.read_at(0, 3).await.expect("a hole"), [0, 0, 0]);
+    });
+}
+
+/// Files of /proc refuse `O_DIRECT`, as some file systems do.
+#[test]
+fn without_direct_io_files_are_read_through_the_cache() {
+    on_shard(|| async {
+        let path = Path::new("/proc/self/status");
+        let file = File::open(path, Access::Read).await.expect("opens all the same");
+        assert!(file.read_at(0, 5).await.expect("reads").starts_with(b"Name:"));
+    });
+}
+
+#[test]
+fn errors_keep_the_kernels_number() {
+    on_shard(|| async {
+        let missing = File::open(Path::new("/nowhere/file"), Access::Read).await;
+        let error = missing.err().expect("there is no such directory");
+        assert_eq!(error.os_code, Some(libc::ENOENT));
+        assert!(error.to_string().starts_with("open /nowhere/file: No such file"), "{error}");
+    });
+}
