@@ -53,6 +53,11 @@ const REQUEST_PERCENT: u64 = 20;
 const ANSWER_PERCENT: u64 = 15;
 const BLOCK_PERCENT: u64 = 10;
 
+/// Parts of the descriptors a process may have: a quarter for log files, five eighths for
+/// connections, so that a flood of them does not keep a log from opening its file.
+const LOG_FILES_PART: usize = 4;
+const CONNECTIONS_PART: (usize, usize) = (5, 8);
+
 /// Runs a broker until it is told to stop (SIGTERM or SIGINT).
 ///
 /// # Errors
@@ -93,10 +98,12 @@ pub fn serve(config: BrokerConfig) -> Result<(), ServeError> {
     let launch = Launch {
         clean: dirs.iter().map(LogDir::was_clean).collect(),
         image: Arc::new(controller.image().clone()),
-        config: Arc::new(config),
         advertised,
         addresses: Arc::new(bound.per_shard),
-        open_files: open_files as usize / shards / 2,
+        open_files: open_files as usize / shards / LOG_FILES_PART,
+        max_connections: (open_files as usize / shards / CONNECTIONS_PART.1 * CONNECTIONS_PART.0)
+            .min(config.max_connections),
+        config: Arc::new(config),
         controller: handle,
         ready,
         opened,
@@ -209,6 +216,7 @@ struct Launch {
     advertised: Arc<Advertised>,
     addresses: Arc<Vec<Vec<SocketAddr>>>,
     open_files: usize,
+    max_connections: usize,
     controller: ControllerHandle,
     ready: mpsc::UnboundedSender<()>,
     opened: watch::Receiver<bool>,
@@ -301,21 +309,26 @@ fn accept_all(
         let listener = Listener::bind(*address)?;
         let shard = std::rc::Rc::clone(shard);
         let shutdown = context.shutdown.clone();
+        let limit = launch.max_connections;
         spawn_guarded(gate, "accept", async move {
             let stopped = std::pin::pin!(shutdown.requested());
-            let accept = std::pin::pin!(accept(&shard, &listener, number));
+            let accept = std::pin::pin!(accept(&shard, &listener, number, limit));
             futures_util::future::select(accept, stopped).await;
         });
     }
     Ok(())
 }
 
-async fn accept(shard: &std::rc::Rc<Shard>, listener: &Listener, number: usize) {
+async fn accept(shard: &std::rc::Rc<Shard>, listener: &Listener, number: usize, limit: usize) {
     loop {
         let stream = listener.accept().await;
-        if shard.connections.len() >= shard.config.max_connections {
-            let limit = shard.config.max_connections;
-            let reason = format!("max.connections={limit} are open on shard {}", shard.id);
+        if shard.connections.len() >= limit {
+            let reason = match limit == shard.config.max_connections {
+                true => format!("max.connections={limit} are open on shard {}", shard.id),
+                false => {
+                    format!("{limit} are open on shard {}: raise the limit on open files", shard.id)
+                }
+            };
             shard.connections.complain(stream.peer_addr(), &reason);
             continue;
         }
