@@ -10,7 +10,8 @@ use std::rc::Rc;
 use bytes::BytesMut;
 use corelane_shards::log::batch::{build, BatchHeader};
 use corelane_shards::log::{
-    recover, AppendWaiter, Durability, Log, LogConfig, LogEnv, LogEnvLimits, LogError, Recovered,
+    recover, AppendWaiter, Durability, Log, LogConfig, LogEnv, LogEnvLimits, LogError, NewBatch,
+    Recovered,
 };
 use corelane_shards::runtime::{yield_now, Engine, EngineConfig, ShardContext, Shutdown};
 
@@ -263,5 +264,33 @@ fn times_are_found_and_the_largest_is_known() {
         }
         assert!(log.batch_at_time(13_991, 400).await.expect("reads").is_none());
         assert_eq!(log.max_timestamp().await.expect("reads"), Some(13_990));
+    });
+}
+
+#[test]
+fn a_batch_counts_for_all_the_memory_it_holds() {
+    on_shard(|env| async move {
+        let dir = tempfile::tempdir().expect("a directory");
+        let log = create(&env, &dir.path().join("t-0"), small_segments()).await;
+        let results = Rc::new(Results::default());
+        let shared = |bytes: BytesMut| NewBatch { bytes, memory: 4 << 10 };
+        for index in 0..200 {
+            let waiter = Some((results.clone() as Rc<dyn AppendWaiter>, index));
+            log.append(shared(batch("tiny")), 0, Durability::Durable, 5, waiter).expect("appends");
+        }
+        wait_for(&results, 200).await;
+        assert!(env.tail.used() <= 64 << 10, "{} bytes in memory", env.tail.used());
+        let in_memory = |at: &i64| log.read_cached(*at, 400, 1, true).expect("is there").is_some();
+        let first = (0..400).step_by(2).find(in_memory).expect("some are");
+        assert!((360..400).contains(&first), "64 KiB hold fifteen such buffers: from {first}");
+        // A batch that is not kept holds its buffer all the same, for those behind it.
+        let producer = build::Producer { id: 7, epoch: 0, sequence: 0 };
+        let bytes = build::batch(&[b"x"], 1_000, Some(producer));
+        for duplicate in [false, true, true, true, true] {
+            let batch = shared(BytesMut::from(&bytes[..]));
+            let appended = log.append(batch, 0, Durability::Durable, 5, None).expect("is answered");
+            assert_eq!(appended.duplicate, duplicate);
+        }
+        assert!((first..400).step_by(2).filter(in_memory).count() <= 12, "five more buffers");
     });
 }

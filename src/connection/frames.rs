@@ -1,14 +1,19 @@
+use std::cell::Cell;
 use std::io;
+use std::rc::Rc;
 use std::time::Duration;
 
 use bytes::{Buf, BytesMut};
 use corelane_shards::net::ReadHalf;
 use corelane_shards::runtime::{timeout, Lease, MemoryBudget};
 
-/// First and largest size of the buffer that small frames are cut from. A connection that waits
-/// holds none at all.
+/// First and largest size of the buffer that small frames are cut from.
 const SMALL_BUFFER: usize = 4 << 10;
 const LARGE_BUFFER: usize = 64 << 10;
+/// A longer frame gets memory of its own, unless all of it is in the buffer already.
+const SMALL_FRAME: usize = 16 << 10;
+/// Less room than this in a buffer is not read into.
+const LEAST_ROOM: usize = 512;
 /// A frame whose bytes stop coming for this long is given up: it holds memory that others want.
 const STALLED_AFTER: Duration = Duration::from_secs(30);
 
@@ -29,22 +34,35 @@ pub enum FrameError {
 pub struct Frame {
     pub bytes: BytesMut,
     pub lease: Lease,
+    /// Bytes that stay in memory when any part of the frame is kept: all of the buffer it was cut
+    /// from. Whoever keeps one first takes this, for itself and all others of the same buffer.
+    pub memory: Rc<Cell<usize>>,
 }
 
 /// Cuts a connection's bytes into frames.
 pub struct FrameReader {
     read: ReadHalf,
     buffer: BytesMut,
+    /// Of `buffer`, as [`Frame::memory`].
+    memory: Rc<Cell<usize>>,
+    /// Size of the next buffer.
     buffer_size: usize,
     max_frame: usize,
-    memory: MemoryBudget,
+    budget: MemoryBudget,
     idle: Duration,
 }
 
 impl FrameReader {
-    pub fn new(read: ReadHalf, max_frame: usize, memory: MemoryBudget, idle: Duration) -> Self {
-        let buffer = BytesMut::new();
-        FrameReader { read, buffer, buffer_size: SMALL_BUFFER, max_frame, memory, idle }
+    pub fn new(read: ReadHalf, max_frame: usize, budget: MemoryBudget, idle: Duration) -> Self {
+        FrameReader {
+            read,
+            buffer: BytesMut::new(),
+            memory: Rc::default(),
+            buffer_size: SMALL_BUFFER,
+            max_frame,
+            budget,
+            idle,
+        }
     }
 
     /// The next frame; `None` at the end of the stream.
@@ -63,17 +81,22 @@ impl FrameReader {
         let size = usize::try_from(len).ok().filter(|size| (1..=max).contains(size));
         let Some(size) = size else { return Err(FrameError::Length { len, max }) };
         // Until there is memory for it the rest stays in the socket, and TCP slows the sender.
-        let lease = self.memory.take(size).await;
+        let lease = self.budget.take(size).await;
         self.buffer.advance(4);
-        let bytes =
-            if size <= LARGE_BUFFER { self.small(size).await? } else { self.large(size).await? };
-        Ok(bytes.map(|bytes| Frame { bytes, lease }))
+        if size <= SMALL_FRAME || size <= self.buffer.len() {
+            let Some(bytes) = self.small(size).await? else { return Ok(None) };
+            return Ok(Some(Frame { bytes, lease, memory: Rc::clone(&self.memory) }));
+        }
+        let Some(bytes) = self.large(size).await? else { return Ok(None) };
+        Ok(Some(Frame { bytes, lease, memory: Rc::new(Cell::new(size)) }))
     }
 
     /// A frame that is cut out of the shared buffer, together with its neighbours.
     async fn small(&mut self, size: usize) -> Result<Option<BytesMut>, FrameError> {
+        if self.buffer.capacity() < size {
+            self.renew(size);
+        }
         while self.buffer.len() < size {
-            self.buffer_size = self.buffer_size.max(size).min(LARGE_BUFFER);
             if !self.fill().await? {
                 return Ok(None);
             }
@@ -98,14 +121,20 @@ impl FrameReader {
         Ok(Some(frame))
     }
 
+    /// Goes on in a new buffer with room for at least `size` bytes.
+    fn renew(&mut self, size: usize) {
+        let size = self.buffer_size.max(size);
+        let mut buffer = BytesMut::with_capacity(size);
+        buffer.extend_from_slice(&self.buffer);
+        self.buffer = buffer;
+        self.memory = Rc::new(Cell::new(size));
+    }
+
     /// Reads more into the buffer; `false` at the end of the stream.
     async fn fill(&mut self) -> Result<bool, FrameError> {
         loop {
-            let between_frames = self.buffer.is_empty();
-            if between_frames && self.buffer.capacity() < SMALL_BUFFER / 2 {
-                self.buffer = BytesMut::with_capacity(self.buffer_size);
-            } else {
-                self.buffer.reserve(self.buffer_size - self.buffer.len().min(self.buffer_size - 1));
+            if self.buffer.capacity() - self.buffer.len() < LEAST_ROOM {
+                self.renew(self.buffer.len() + LEAST_ROOM);
             }
             let room = self.buffer.capacity() - self.buffer.len();
             match self.read.try_read(&mut self.buffer, room)? {
@@ -116,13 +145,24 @@ impl FrameReader {
                     }
                     return Ok(true);
                 }
-                None if between_frames => {
-                    self.buffer = BytesMut::new();
+                None if self.buffer.is_empty() => {
+                    self.rest();
                     self.wait(self.idle).await?.ok_or(FrameError::Idle(self.idle))?;
                 }
                 None => self.wait(STALLED_AFTER).await?.ok_or(FrameError::Stalled)?,
             }
         }
+    }
+
+    /// Before waiting for a next frame: a buffer that nothing was kept of is given back; what is
+    /// left of one that stays in memory anyway is used on, if it is not too much to lie idle.
+    fn rest(&mut self) {
+        let kept = self.memory.get() == 0;
+        if !kept || self.buffer.capacity() > SMALL_BUFFER {
+            self.buffer = BytesMut::new();
+            self.memory = Rc::default();
+        }
+        self.buffer_size = (self.buffer_size / 2).max(SMALL_BUFFER);
     }
 
     async fn wait(&self, limit: Duration) -> Result<Option<()>, FrameError> {

@@ -75,7 +75,7 @@ async fn serve(
 }
 
 async fn serve_one(cx: &RequestContext, answers: &Answers, frame: Frame) -> Result<(), Ended> {
-    let Frame { mut bytes, mut lease } = frame;
+    let Frame { mut bytes, mut lease, memory } = frame;
     let header = match wire::parse_header(&mut bytes) {
         Ok(header) => header,
         Err(error) => {
@@ -91,7 +91,7 @@ async fn serve_one(cx: &RequestContext, answers: &Answers, frame: Frame) -> Resu
         if !answers.wait_until_open(MAX_OPEN_REQUESTS - 1).await {
             return Err(Ended::Broken);
         }
-        let admitted = produce::admit(&cx.shard, version, request, now_ms()).await;
+        let admitted = produce::admit(&cx.shard, version, request, &memory, now_ms()).await;
         let correlation_id = header.correlation_id;
         return push(answers, Outgoing::Produce { admitted, version, correlation_id, lease });
     }

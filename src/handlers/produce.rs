@@ -2,10 +2,12 @@
 //! demands since 0.11); idempotent producers (KIP-98). KIP-467 error messages. Knowingly missing:
 //! transactions, which are refused by name.
 
+use std::cell::Cell;
 use std::rc::Rc;
 
 use bytes::BytesMut;
 use corelane_shards::log::batch::{self, BatchError, BatchHeader, Codec};
+use corelane_shards::log::NewBatch;
 
 use super::route::{locate, Groups};
 use crate::broker::{Routed, Shard};
@@ -27,10 +29,12 @@ pub struct Admitted {
 type Refused = (ErrorCode, String);
 
 /// Checks a request and begins its appends on the owning shards, in the order of the connection.
+/// `memory`: bytes that are held by keeping any part of its frame and were not counted yet.
 pub async fn admit(
     shard: &Rc<Shard>,
     version: i16,
     request: ProduceRequest,
+    memory: &Cell<usize>,
     now_ms: i64,
 ) -> Admitted {
     let image = shard.image();
@@ -47,7 +51,7 @@ pub async fn admit(
         transactional: request.transactional_id.is_some(),
         now_ms,
     };
-    let mut groups: Groups<(PartitionKey, BytesMut)> = Groups::new();
+    let mut groups: Groups<(PartitionKey, NewBatch)> = Groups::new();
     for topic in request.topics {
         let mut indexes = Vec::with_capacity(topic.partitions.len());
         for partition in topic.partitions {
@@ -55,7 +59,11 @@ pub async fn admit(
             indexes.push(partition.index);
             let mut result = nothing_appended(partition.index);
             match check.partition(&topic.topic, partition.index, partition.records, &mut result) {
-                Ok((owner, key, records)) => groups.add(owner, place, (key, records)),
+                Ok((owner, key, bytes)) => {
+                    // The first batch stands for all of the buffer, the others for nothing.
+                    let batch = NewBatch { bytes, memory: memory.take() };
+                    groups.add(owner, place, (key, batch));
+                }
                 Err((code, message)) => {
                     result.error_code = code.code();
                     result.error_message = Some(message);

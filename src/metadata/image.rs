@@ -49,8 +49,7 @@ impl MetadataImage {
     }
 
     pub fn by_name(&self, name: &str) -> Option<&Arc<TopicImage>> {
-        let name = TopicName::parse(name).ok()?;
-        self.topics.get(&name)
+        self.topics.get(name)
     }
 
     /// A partition's directory name, as Kafka has it.

@@ -1,3 +1,4 @@
+use std::borrow::Borrow;
 use std::fmt;
 
 /// Kafka's limit: the name and a partition's number must fit a directory name.
@@ -32,6 +33,13 @@ impl TopicName {
     /// Two names with the same key would collide in metric names, as Kafka sees it.
     pub fn collision_key(&self) -> String {
         self.0.replace('.', "_")
+    }
+}
+
+/// Ordered and hashed as its text is: maps are asked by what a request says.
+impl Borrow<str> for TopicName {
+    fn borrow(&self) -> &str {
+        &self.0
     }
 }
 

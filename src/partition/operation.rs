@@ -1,4 +1,5 @@
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
+use corelane_shards::log::NewBatch;
 use uuid::Uuid;
 
 /// Names a partition between shards.
@@ -34,7 +35,7 @@ pub struct ProduceGroup {
     /// Whether they must be durable before they are answered (`acks=all`).
     pub durable: bool,
     pub now_ms: i64,
-    pub entries: Vec<(PartitionKey, BytesMut)>,
+    pub entries: Vec<(PartitionKey, NewBatch)>,
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

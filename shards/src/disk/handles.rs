@@ -1,5 +1,5 @@
 use std::cell::RefCell;
-use std::path::Path;
+use std::path::PathBuf;
 use std::rc::Rc;
 
 use rustc_hash::FxHashMap;
@@ -40,7 +40,11 @@ impl HandleCache {
     ///
     /// # Errors
     /// What opening answers.
-    pub async fn get(&self, key: HandleKey, path: &Path) -> Result<Rc<File>, DiskError> {
+    pub async fn get(
+        &self,
+        key: HandleKey,
+        path: impl FnOnce() -> PathBuf,
+    ) -> Result<Rc<File>, DiskError> {
         if let Some(file) = self.lookup(&key) {
             return Ok(file);
         }
@@ -49,7 +53,7 @@ impl HandleCache {
             HandleKind::Write => Access::Write,
             HandleKind::WriteDurable => Access::WriteDurable,
         };
-        let file = Rc::new(File::open(path, access).await?);
+        let file = Rc::new(File::open(&path(), access).await?);
         self.insert(key, Rc::clone(&file));
         Ok(file)
     }

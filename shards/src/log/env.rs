@@ -56,6 +56,9 @@ pub struct TailCache {
     order: RefCell<VecDeque<(Weak<Log>, u32)>>,
 }
 
+/// What keeping a batch takes beside its bytes.
+const BATCH_OVERHEAD: usize = 128;
+
 impl TailCache {
     fn new(limit: usize) -> Self {
         TailCache { limit, used: Cell::new(0), order: RefCell::default() }
@@ -66,24 +69,26 @@ impl TailCache {
         self.used.get()
     }
 
-    /// Notes a batch that `log` has just kept. No log's state may be borrowed.
-    pub(super) fn charge(&self, log: &Rc<Log>, len: usize) {
-        self.used.set(self.used.get() + len);
-        self.order.borrow_mut().push_back((Rc::downgrade(log), len as u32));
+    /// Notes a batch that `log` has just kept, or memory of no log that is held as long as batches
+    /// of now. No log's state may be borrowed.
+    pub(super) fn charge(&self, log: Weak<Log>, memory: usize) {
+        let memory = memory + BATCH_OVERHEAD;
+        self.used.set(self.used.get() + memory);
+        self.order.borrow_mut().push_back((log, memory as u32));
         self.shrink();
     }
 
     pub(super) fn shrink(&self) {
         while self.used.get() > self.limit {
-            let Some((log, len)) = self.order.borrow().front().cloned() else { return };
+            let Some((log, memory)) = self.order.borrow().front().cloned() else { return };
             // A log that is gone has dropped its batches already.
             if let Some(log) = log.upgrade() {
-                if log.evict_oldest().is_none() {
+                if !log.evict_oldest() {
                     return;
                 }
             }
             self.order.borrow_mut().pop_front();
-            self.used.set(self.used.get() - len as usize);
+            self.used.set(self.used.get() - memory as usize);
         }
     }
 }

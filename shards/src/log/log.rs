@@ -6,15 +6,13 @@ use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 use std::rc::{Rc, Weak};
 
-use bytes::BytesMut;
-
 use super::config::{Durability, LogConfig};
 use super::env::LogEnv;
 use super::error::LogError;
 use super::producers::Producers;
 use super::segment::{file_path, Segment};
 use super::snapshots;
-use super::state::{Appended, LogState, WritePlan, WriterStep};
+use super::state::{Appended, LogState, NewBatch, WritePlan, WriterStep};
 use crate::disk::{self, align_down, DiskError, File, HandleKind, WriteBuffer};
 
 /// Told when an append is as safe as was asked for, or never will be. One waiter stands for a
@@ -124,7 +122,7 @@ impl Log {
     /// As [`LogState::append`]; the waiter is then not told.
     pub fn append(
         self: &Rc<Self>,
-        bytes: BytesMut,
+        batch: impl Into<NewBatch>,
         leader_epoch: i32,
         durability: Durability,
         now_ms: i64,
@@ -133,12 +131,19 @@ impl Log {
         if self.closed.get() {
             return Err(LogError::Closed);
         }
-        let len = bytes.len();
-        let appended = self.state.borrow_mut().append(bytes, leader_epoch, durability, now_ms)?;
-        if !appended.duplicate {
-            self.env.tail.charge(self, len);
-            self.kick_writer();
+        let NewBatch { bytes, memory } = batch.into();
+        let shared = memory > bytes.len();
+        let appended = self.state.borrow_mut().append(bytes, leader_epoch, durability, now_ms);
+        match &appended {
+            Ok(appended) if !appended.duplicate => {
+                self.env.tail.charge(Rc::downgrade(self), memory);
+                self.kick_writer();
+            }
+            // The buffer may be held all the same, by batches that were cut from it after this.
+            _ if shared => self.env.tail.charge(Weak::new(), memory),
+            _ => {}
         }
+        let appended = appended?;
         if let Some((waiter, index)) = waiter {
             self.wait_for(appended.last_offset + 1, waiter, index);
         }
@@ -166,7 +171,7 @@ impl Log {
         watchers.push(watcher);
     }
 
-    pub(super) fn evict_oldest(&self) -> Option<usize> {
+    pub(super) fn evict_oldest(&self) -> bool {
         self.state.borrow_mut().evict_oldest()
     }
 
@@ -200,11 +205,13 @@ impl Log {
         }
     }
 
-    async fn write(&self, plan: WritePlan) -> Result<(), DiskError> {
+    async fn write(&self, mut plan: WritePlan) -> Result<(), DiskError> {
         let mut buffer = WriteBuffer::new(plan.len_bytes());
         plan.fill(buffer.bytes_mut());
-        let last_block = (align_down(plan.end) - plan.start) as usize;
-        let last_block = buffer.bytes()[last_block..(plan.end - plan.start) as usize].to_vec();
+        let mut last_block = std::mem::take(&mut plan.head);
+        last_block.clear();
+        let last_at = (align_down(plan.end) - plan.start) as usize;
+        last_block.extend_from_slice(&buffer.bytes()[last_at..(plan.end - plan.start) as usize]);
         if let Some(size) = plan.allocate {
             self.file(plan.segment, HandleKind::Write).await?.allocate(size).await?;
         }
@@ -262,8 +269,8 @@ impl Log {
     }
 
     pub(super) async fn file(&self, segment: i64, kind: HandleKind) -> Result<Rc<File>, DiskError> {
-        let path = file_path(&self.dir, segment, "log");
-        self.env.handles.get((self.id, segment, kind), &path).await
+        let path = || file_path(&self.dir, segment, "log");
+        self.env.handles.get((self.id, segment, kind), path).await
     }
 
     /// Writes what is still to be written, makes everything durable, cuts the preallocated space

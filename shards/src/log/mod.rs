@@ -34,4 +34,4 @@ pub use reader::Records;
 pub use recovery::{recover, Recovered};
 pub use scan::{scan, Scanned};
 pub use segment::{file_path, parse_file_name};
-pub use state::{Appended, LogState, WriterStep};
+pub use state::{Appended, LogState, NewBatch, WriterStep};

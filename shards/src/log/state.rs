@@ -4,7 +4,7 @@
 use std::collections::VecDeque;
 use std::rc::Rc;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 
 use super::batch::{self, BatchHeader};
 use super::config::{Durability, LogConfig};
@@ -28,6 +28,21 @@ pub struct TailBatch {
     pub position: u64,
     pub durable: bool,
     pub bytes: Bytes,
+}
+
+/// A checked batch on its way into a log.
+#[derive(Debug)]
+pub struct NewBatch {
+    pub bytes: BytesMut,
+    /// Bytes of memory held by keeping it: as many as it has, or all of a buffer that it is the
+    /// first of several to be cut from.
+    pub memory: usize,
+}
+
+impl From<BytesMut> for NewBatch {
+    fn from(bytes: BytesMut) -> Self {
+        NewBatch { memory: bytes.len(), bytes }
+    }
 }
 
 /// Where an appended batch went.
@@ -180,7 +195,7 @@ impl LogState {
     /// The log is offline, or the producer's epoch or sequence number is wrong.
     pub fn append(
         &mut self,
-        mut bytes: bytes::BytesMut,
+        mut bytes: BytesMut,
         leader_epoch: i32,
         durability: Durability,
         now_ms: i64,
@@ -287,14 +302,15 @@ impl LogState {
         })
     }
 
-    fn plan_write(&self, first: usize, target: i64) -> WritePlan {
+    fn plan_write(&mut self, first: usize, target: i64) -> WritePlan {
         let segment = self.segment(target);
         let (written, synced, allocated) = (segment.written, segment.synced, segment.allocated);
+        let head = std::mem::take(&mut self.partial_block);
         let mut plan = WritePlan {
             segment: target,
             start: align_down(written),
             end: written,
-            head: self.partial_block.clone(),
+            head,
             parts: Vec::new(),
             end_offset: self.safe_end,
             durable: false,
@@ -373,12 +389,9 @@ impl LogState {
         self.failure.get_or_insert(reason);
     }
 
-    /// Drops the oldest batch kept in memory if it has been written; returns its bytes.
-    pub fn evict_oldest(&mut self) -> Option<usize> {
-        if self.tail.len() == self.dirty {
-            return None;
-        }
-        self.tail.pop_front().map(|batch| batch.bytes.len())
+    /// Drops the oldest batch kept in memory if it has been written; returns whether it was.
+    pub fn evict_oldest(&mut self) -> bool {
+        self.tail.len() > self.dirty && self.tail.pop_front().is_some()
     }
 
     /// Batches in memory from the one that holds `offset`, up to `end`, until `max_bytes` are
