@@ -3,7 +3,7 @@
 
 mod support;
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -23,7 +23,7 @@ fn topic() -> TopicName {
 
 /// Sends numbered records to one partition until the connection breaks; returns each number that
 /// was acknowledged with its offset.
-fn load(address: String, partition: i32, begun: Arc<AtomicBool>) -> Vec<(i64, u64)> {
+fn load(address: String, partition: i32, answered: Arc<AtomicUsize>) -> Vec<(i64, u64)> {
     let mut client = Raw::connect(&address);
     let mut acknowledged = Vec::new();
     let mut waiting = std::collections::VecDeque::new();
@@ -48,7 +48,7 @@ fn load(address: String, partition: i32, begun: Arc<AtomicBool>) -> Vec<(i64, u6
         let answer = &response.responses[0].partition_responses[0];
         assert_eq!(answer.error_code, 0);
         acknowledged.push((answer.base_offset, waiting.pop_front().expect("was sent")));
-        begun.store(true, Ordering::SeqCst);
+        answered.fetch_add(1, Ordering::SeqCst);
     }
     acknowledged
 }
@@ -97,21 +97,24 @@ fn read(client: &mut Raw, partition: i32) -> Vec<(i64, u64)> {
 
 #[test]
 fn what_was_acknowledged_survives_kill_9() {
-    let rounds = std::env::var("CORELANE_CRASH_ROUNDS").map_or(3, |n| n.parse().expect("a number"));
-    let mut broker = Broker::start(Setup::new("single"));
+    let rounds = std::env::var("CORELANE_CRASH_ROUNDS").map_or(6, |n| n.parse().expect("a number"));
+    let extra = "\"log.segment.bytes\" = 300000".to_string();
+    let mut broker = Broker::start(Setup { extra, ..Setup::new("single") });
     broker.run(&["topic", "create", "crash", "--partitions", "4"], b"");
     let mut known: Vec<Vec<(i64, u64)>> = vec![Vec::new(); PARTITIONS as usize];
     for round in 0..rounds {
-        let begun: Vec<Arc<AtomicBool>> = (0..PARTITIONS).map(|_| Arc::default()).collect();
+        let answered: Vec<Arc<AtomicUsize>> = (0..PARTITIONS).map(|_| Arc::default()).collect();
         let loads: Vec<_> = (0..PARTITIONS)
             .map(|partition| {
-                let (address, begun) =
-                    (broker.address.clone(), Arc::clone(&begun[partition as usize]));
-                std::thread::spawn(move || load(address, partition, begun))
+                let (address, answered) =
+                    (broker.address.clone(), Arc::clone(&answered[partition as usize]));
+                std::thread::spawn(move || load(address, partition, answered))
             })
             .collect();
+        // Another moment in every round: at once, or after several segments.
+        let enough = 1 + round * 769 % 1_500;
         support::eventually("all partitions are under load", || {
-            begun.iter().all(|b| b.load(Ordering::SeqCst))
+            answered.iter().all(|count| count.load(Ordering::SeqCst) >= enough)
         });
         broker = broker.crash_and_restart();
         let mut client = broker.client();
