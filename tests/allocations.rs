@@ -153,7 +153,7 @@ fn requests_allocate_little_and_no_record_is_copied_on_the_heap() {
         listeners: vec![HostPort { host: "127.0.0.1".to_string(), port }],
         shards: Some(2),
         num_partitions: 2,
-        memory_bytes: 256 << 20,
+        memory_bytes: Some(256 << 20),
         ..BrokerConfig::default()
     };
     let broker = std::thread::spawn(move || corelane::broker::serve(config));

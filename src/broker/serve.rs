@@ -230,7 +230,7 @@ async fn run_shard(
     context: ShardContext<Operation, Outcome>,
     launch: Launch,
 ) -> Result<(), std::io::Error> {
-    let per_shard = launch.config.memory_bytes / context.shard_count as u64;
+    let per_shard = launch.config.memory_per_shard(context.shard_count);
     let part = |percent: u64| (per_shard / 100 * percent) as usize;
     let limits = LogEnvLimits {
         tail_bytes: part(TAIL_PERCENT),

@@ -118,10 +118,10 @@ pub const KEYS: &[Key] = &[
         c.spin_before_park_us = number(v, 0, 1_000_000)?;
         Ok(())
     }),
-    key("memory", "", "Bytes for requests and caches of all shards, as 4GiB; empty: two fifths of the machine's memory.", |c, v| {
+    key("memory", "", "Bytes for requests and caches of all shards, as 4GiB; empty: 512MiB a shard, at most half of the machine's.", |c, v| {
         if !v.is_empty() {
-            c.memory_bytes = bytes(v)?;
-            if c.memory_bytes < 64 << 20 {
+            c.memory_bytes = Some(bytes(v)?);
+            if c.memory_bytes < Some(64 << 20) {
                 return Err("64MiB or more is allowed".to_string());
             }
         }

@@ -33,8 +33,8 @@ pub struct BrokerConfig {
     pub shards: Option<usize>,
     pub cores: Option<Vec<usize>>,
     pub spin_before_park_us: u64,
-    /// Bytes for the whole broker; each shard gets its part.
-    pub memory_bytes: u64,
+    /// Bytes for the whole broker; `None`: see [`BrokerConfig::memory_per_shard`].
+    pub memory_bytes: Option<u64>,
     pub auto_create_topics: bool,
     pub num_partitions: i32,
     pub default_replication_factor: i16,
@@ -58,7 +58,7 @@ impl Default for BrokerConfig {
             shards: None,
             cores: None,
             spin_before_park_us: 0,
-            memory_bytes: default_memory_bytes(),
+            memory_bytes: None,
             auto_create_topics: true,
             num_partitions: 1,
             default_replication_factor: 1,
@@ -72,9 +72,23 @@ impl Default for BrokerConfig {
     }
 }
 
-/// Two fifths of the machine's memory: the rest is for the kernel and for what else runs here.
-fn default_memory_bytes() -> u64 {
+/// What a shard gets unless `memory` says otherwise. Little, on purpose: memory that is used again
+/// and again stays in the caches and is touched for the first time once, which costs more than half
+/// of the throughput while it lasts. More helps where consumers are seconds behind.
+const DEFAULT_SHARD_MEMORY: u64 = 512 << 20;
+
+impl BrokerConfig {
+    /// Bytes for the requests and caches of each of `shards` shards.
+    pub fn memory_per_shard(&self, shards: usize) -> u64 {
+        let shards = shards.max(1) as u64;
+        match self.memory_bytes {
+            Some(bytes) => bytes / shards,
+            None => DEFAULT_SHARD_MEMORY.min(half_of_the_machine() / shards),
+        }
+    }
+}
+
+fn half_of_the_machine() -> u64 {
     let info = rustix::system::sysinfo();
-    let total = info.totalram as u64 * u64::from(info.mem_unit.max(1));
-    (total / 5 * 2).max(256 << 20)
+    info.totalram as u64 * u64::from(info.mem_unit.max(1)) / 2
 }

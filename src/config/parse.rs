@@ -98,7 +98,7 @@ mod tests {
         let config = parse_text("advertise='per-shard'\nmemory='1GiB'\ncores='0,2-3'", "f");
         let config = config.expect("valid");
         assert_eq!(config.advertise, Advertise::PerShard);
-        assert_eq!(config.memory_bytes, 1 << 30);
+        assert_eq!(config.memory_bytes, Some(1 << 30));
         assert_eq!(config.cores, Some(vec![0, 2, 3]));
     }
 
