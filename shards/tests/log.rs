@@ -74,7 +74,7 @@ async fn fill(log: &Rc<Log>, count: usize) {
 }
 
 /// All batches from `offset` on, each as (base offset, bytes).
-async fn read_all(log: &Log, mut offset: i64) -> Vec<(i64, Vec<u8>)> {
+async fn read_all(log: &Rc<Log>, mut offset: i64) -> Vec<(i64, Vec<u8>)> {
     let mut out = Vec::new();
     let end = log.safe_end();
     while offset < end {

@@ -1,5 +1,7 @@
 //! Offsets by time or by name, and the ends of leader epochs.
 
+use std::rc::Rc;
+
 use corelane_shards::log::batch::first_at_or_after;
 use corelane_shards::log::{Log, LogError};
 
@@ -51,7 +53,7 @@ async fn find(table: &PartitionTable, query: &OffsetQuery) -> Result<OffsetFound
 
 /// The first record at or after a time. Within a compressed batch the batch's first record stands
 /// for it: a consumer then gets a few records too early, none too late.
-async fn at_time(log: &Log, time_ms: i64) -> Result<Option<(i64, i64)>, LogError> {
+async fn at_time(log: &Rc<Log>, time_ms: i64) -> Result<Option<(i64, i64)>, LogError> {
     let Some(batch) = log.batch_at_time(time_ms, log.safe_end()).await? else { return Ok(None) };
     let header = corelane_shards::log::batch::BatchHeader::peek(&batch);
     let whole = header.map(|h| (h.base_offset.get(), h.max_timestamp.get()));

@@ -3,6 +3,7 @@ use std::collections::VecDeque;
 use std::rc::{Rc, Weak};
 
 use super::blocks::BlockCache;
+use super::loads::BlockLoads;
 use super::log::Log;
 use crate::disk::HandleCache;
 use crate::runtime::{Gate, TaskQueue};
@@ -12,6 +13,7 @@ pub struct LogEnv {
     pub handles: HandleCache,
     pub tail: TailCache,
     pub blocks: BlockCache,
+    pub loads: BlockLoads,
     pub foreground: TaskQueue,
     /// Writers hold a pass while they run: shutdown waits for them.
     pub gate: Gate,
@@ -35,6 +37,7 @@ impl LogEnv {
             handles: HandleCache::new(limits.open_files),
             tail: TailCache::new(limits.tail_bytes),
             blocks: BlockCache::new(limits.block_bytes),
+            loads: BlockLoads::default(),
             foreground,
             gate: Gate::new(),
             next_log_id: Cell::new(0),

@@ -12,6 +12,7 @@ mod config;
 mod env;
 mod error;
 mod index;
+mod loads;
 #[allow(clippy::module_inception)]
 mod log;
 mod log_dir;

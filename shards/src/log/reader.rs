@@ -9,11 +9,12 @@ use super::batch::{BatchHeader, BATCH_HEADER_BYTES};
 use super::blocks::BLOCK_LEN;
 use super::error::LogError;
 use super::index::SegmentIndex;
+use super::loads::Load;
 use super::log::Log;
 use super::segment::file_path;
 use crate::disk::HandleKind;
 
-/// Blocks fetched at once when a reader goes on where the last block ended.
+/// Blocks that are read ahead of a reader that goes on where the last block ended.
 const READ_AHEAD_BLOCKS: u64 = 4;
 
 /// Record bytes of consecutive batches, in pieces; the last batch may be cut, as Kafka's clients
@@ -26,6 +27,11 @@ struct SegmentView {
     /// Bytes that may be read.
     limit: u64,
     index: Option<Rc<SegmentIndex>>,
+}
+
+enum Near {
+    Here(Bytes),
+    Coming(Load),
 }
 
 impl Log {
@@ -57,7 +63,7 @@ impl Log {
     /// # Errors
     /// The offset is outside of the log, the disk fails, or what it holds is damaged.
     pub async fn read(
-        &self,
+        self: &Rc<Self>,
         offset: i64,
         end: i64,
         max_bytes: usize,
@@ -95,7 +101,7 @@ impl Log {
     /// # Errors
     /// The disk fails, or what it holds is damaged.
     pub async fn batch_at_time(
-        &self,
+        self: &Rc<Self>,
         timestamp_ms: i64,
         end: i64,
     ) -> Result<Option<Bytes>, LogError> {
@@ -175,7 +181,7 @@ impl Log {
 
     /// The first batch from `position` on that `wanted` accepts.
     async fn find(
-        &self,
+        self: &Rc<Self>,
         view: &SegmentView,
         mut position: u64,
         wanted: impl Fn(&BatchHeader) -> bool,
@@ -202,7 +208,12 @@ impl Log {
     }
 
     /// The bytes from `from` to `to` of a segment, in pieces of the blocks they lie in.
-    async fn slices(&self, view: &SegmentView, from: u64, to: u64) -> Result<Vec<Bytes>, LogError> {
+    async fn slices(
+        self: &Rc<Self>,
+        view: &SegmentView,
+        from: u64,
+        to: u64,
+    ) -> Result<Vec<Bytes>, LogError> {
         let mut pieces = Vec::with_capacity(2);
         let mut at = from;
         while at < to {
@@ -219,30 +230,37 @@ impl Log {
         Ok(pieces)
     }
 
-    /// One block, from memory or from disk. A reader that goes on from the block before, or that
-    /// wants more than one, gets several in one large read.
-    async fn block(&self, view: &SegmentView, number: u64, to: u64) -> Result<Bytes, LogError> {
-        let key = |number| (self.id, view.base_offset, number);
-        if let Some(block) = self.env.blocks.get(&key(number)) {
-            if block.len() as u64 == BLOCK_LEN {
-                return Ok(block);
+    /// One block, from memory or from disk. For a reader that wants more than this one, or that goes
+    /// on from the block before, those behind it are read ahead.
+    async fn block(
+        self: &Rc<Self>,
+        view: &SegmentView,
+        number: u64,
+        to: u64,
+    ) -> Result<Bytes, LogError> {
+        let whole = view.limit / BLOCK_LEN;
+        if number >= whole {
+            // Still being appended to: what is kept of it would be out of date at once.
+            let (start, end) = (number * BLOCK_LEN, view.limit);
+            let file = self.file(view.base_offset, HandleKind::Read).await?;
+            return Ok(Bytes::from(file.read_at(start, (end - start) as usize).await?));
+        }
+        let near = match self.env.blocks.get(&(self.id, view.base_offset, number)) {
+            Some(block) => Near::Here(block),
+            None => Near::Coming(self.load(view.base_offset, number)),
+        };
+        let sequential = number > 0 && self.is_near(view.base_offset, number - 1);
+        let ahead =
+            if sequential { number + READ_AHEAD_BLOCKS } else { to.div_ceil(BLOCK_LEN) - 1 };
+        for next in number + 1..=ahead.min(whole - 1) {
+            if !self.is_near(view.base_offset, next) {
+                let _goes_on_by_itself = self.load(view.base_offset, next);
             }
         }
-        let sequential = number > 0 && self.env.blocks.get(&key(number - 1)).is_some();
-        let wanted = to.div_ceil(BLOCK_LEN).saturating_sub(number).max(1);
-        let blocks = if sequential { wanted.max(READ_AHEAD_BLOCKS) } else { wanted };
-        let start = number * BLOCK_LEN;
-        let end = (start + blocks * BLOCK_LEN).min(view.limit);
-        let file = self.file(view.base_offset, HandleKind::Read).await?;
-        let bytes = Bytes::from(file.read_at(start, (end - start) as usize).await?);
-        for (index, at) in (0..bytes.len()).step_by(BLOCK_LEN as usize).enumerate() {
-            let piece = bytes.slice(at..(at + BLOCK_LEN as usize).min(bytes.len()));
-            // A block that is still being appended to would be out of date at once.
-            if piece.len() as u64 == BLOCK_LEN {
-                self.env.blocks.insert(key(number + index as u64), piece);
-            }
-        }
-        Ok(bytes.slice(..bytes.len().min(BLOCK_LEN as usize)))
+        Ok(match near {
+            Near::Here(block) => block,
+            Near::Coming(load) => load.await?,
+        })
     }
 
     fn corrupt(&self, view: &SegmentView, position: u64, reason: &str) -> LogError {
