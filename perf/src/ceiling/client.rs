@@ -8,7 +8,7 @@ use anyhow::{ensure, Context, Result};
 use clap::Args;
 
 use super::frames;
-use super::server::{Server, ServerCommand, SinkOptions};
+use super::server::{Server, ServerCommand, SinkOptions, SourceOptions};
 use super::source::LARGEST_ANSWER;
 use super::{Blocks, Durability};
 use crate::connection::Connection;
@@ -36,6 +36,9 @@ pub struct SinkArgs {
     pub json: bool,
 }
 
+/// A longer run reads the same file again.
+const LARGEST_FILE: u64 = 2 << 30;
+
 /// Arguments of `ceiling fetch`.
 #[derive(Debug, Clone, Args)]
 pub struct SourceArgs {
@@ -49,6 +52,9 @@ pub struct SourceArgs {
     /// End after this many bytes, if that is sooner
     #[arg(long, default_value = "64GiB", value_parser = parse_bytes)]
     pub bytes: u64,
+    /// Read the bytes directly from files made here, not from memory
+    #[arg(long)]
+    pub dir: Option<PathBuf>,
     /// Print JSON
     #[arg(long)]
     pub json: bool,
@@ -103,7 +109,11 @@ pub fn fetch(args: &SourceArgs) -> Result<FetchReport> {
     let wanted = (args.fetch_bytes as u32).to_be_bytes();
     let time = Duration::try_from_secs_f64(args.seconds)?;
     let share = args.bytes / u64::from(args.connections);
-    let server = Server::start(&ServerCommand::Source)?;
+    let server = Server::start(&ServerCommand::Source(SourceOptions {
+        dir: args.dir.clone(),
+        files: usize::from(args.connections),
+        file_bytes: share.clamp(args.fetch_bytes, LARGEST_FILE).next_multiple_of(args.fetch_bytes),
+    }))?;
     let mut work = Vec::new();
     for _ in 0..args.connections {
         let mut connection = Connection::open(server.address())?;

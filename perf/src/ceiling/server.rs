@@ -17,7 +17,7 @@ use super::{create_file, sink, source, Blocks, Durability};
 #[derive(Debug, Clone, Subcommand)]
 pub enum ServerCommand {
     Sink(SinkOptions),
-    Source,
+    Source(SourceOptions),
     Echo,
 }
 
@@ -37,10 +37,30 @@ pub struct SinkOptions {
     pub blocks: Blocks,
 }
 
+/// Where the source's bytes come from.
+#[derive(Debug, Clone, Args)]
+pub struct SourceOptions {
+    /// Where one file for each connection is made and read; without it bytes come from memory
+    #[arg(long)]
+    pub dir: Option<PathBuf>,
+    #[arg(long, default_value_t = 0)]
+    pub files: usize,
+    #[arg(long, default_value_t = 0)]
+    pub file_bytes: u64,
+}
+
 impl ServerCommand {
     fn to_args(&self) -> Vec<String> {
         match self {
-            Self::Source => vec!["source".into()],
+            Self::Source(options) => {
+                let mut args = vec!["source".into()];
+                if let Some(dir) = &options.dir {
+                    args.push(format!("--dir={}", dir.display()));
+                    args.push(format!("--files={}", options.files));
+                    args.push(format!("--file-bytes={}", options.file_bytes));
+                }
+                args
+            }
             Self::Echo => vec!["echo".into()],
             Self::Sink(options) => vec![
                 "sink".into(),
@@ -66,7 +86,10 @@ pub fn run(command: &ServerCommand) -> Result<()> {
     let mut memory = Arc::new(Vec::new());
     match command {
         ServerCommand::Sink(options) => files = options.create_files()?,
-        ServerCommand::Source => memory = Arc::new(source::memory()),
+        ServerCommand::Source(options) => {
+            memory = Arc::new(source::memory());
+            files = options.create_files(&memory)?;
+        }
         ServerCommand::Echo => {}
     }
     let listener = TcpListener::bind("127.0.0.1:0")?;
@@ -86,9 +109,13 @@ pub fn run(command: &ServerCommand) -> Result<()> {
                 let durability = options.durability;
                 serve(stream, move |stream| sink::serve(stream, file, durability));
             }
-            ServerCommand::Source => {
+            ServerCommand::Source(SourceOptions { dir: None, .. }) => {
                 let memory = Arc::clone(&memory);
                 serve(stream, move |stream| source::serve(stream, &memory));
+            }
+            ServerCommand::Source(_) => {
+                let file = files.pop().context("more connections than files")?;
+                serve(stream, move |stream| source::serve_file(stream, file));
             }
             ServerCommand::Echo => serve(stream, source::echo),
         }
@@ -101,6 +128,19 @@ fn serve(stream: TcpStream, serve: impl FnOnce(TcpStream) -> Result<()> + Send +
             eprintln!("corelane-perf: ceiling: {error:#}");
         }
     });
+}
+
+impl SourceOptions {
+    fn create_files(&self, memory: &[u8]) -> Result<Vec<File>> {
+        let Some(dir) = &self.dir else { return Ok(Vec::new()) };
+        (0..self.files)
+            .map(|number| {
+                let path = dir.join(format!("ceiling-{number}"));
+                source::file(&path, self.file_bytes, memory)
+                    .with_context(|| format!("cannot prepare {}", path.display()))
+            })
+            .collect()
+    }
 }
 
 impl SinkOptions {

@@ -96,6 +96,20 @@ impl Bench {
         Broker::start(&self.corelane, &self.serve_args, dir.path())
     }
 
+    /// A broker whose tail cache holds all that a run writes, even if one shard has it all, unless
+    /// the arguments say what it has.
+    fn start_with_room(&self, dir: &TempDir) -> Result<Broker> {
+        if self.serve_args.iter().any(|arg| arg.starts_with("--config")) {
+            return self.start(dir);
+        }
+        let shards = std::thread::available_parallelism()?.get() as u64;
+        let config = dir.path().join("corelane.toml");
+        std::fs::write(&config, format!("memory = \"{}\"\n", self.bytes * 3 * shards))?;
+        let config = ["--config".to_owned(), config.display().to_string()];
+        let args = [&self.serve_args[..], &config].concat();
+        Broker::start(&self.corelane, &args, dir.path())
+    }
+
     fn load(&self, partitions: u32, batch_bytes: u64) -> Load {
         Load {
             record_size: RECORD_BYTES,
@@ -145,7 +159,10 @@ impl Bench {
     /// Fills a fresh broker and reads it all, then as many bytes from the ceiling.
     pub fn fetch(&self, measure: Fetch) -> Result<Pair> {
         let dir = self.fresh_dir()?;
-        let mut broker = self.start(&dir)?;
+        let mut broker = match measure.restarted {
+            true => self.start(&dir)?,
+            false => self.start_with_room(&dir)?,
+        };
         let partitions = measure.partitions;
         let fill = Produce { partitions, acks: Acks::Leader, batch_bytes: 256 << 10 };
         let filled = self.produce_to(&broker, fill)?;
@@ -169,7 +186,10 @@ impl Bench {
             report.bytes,
             filled.bytes
         );
+        drop(dir);
+        let dir = self.fresh_dir()?;
         let ceiling = client::fetch(&SourceArgs {
+            dir: measure.restarted.then(|| dir.path().to_owned()),
             connections: partitions as u16,
             fetch_bytes: FETCH_BYTES,
             seconds: self.seconds,
