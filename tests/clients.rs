@@ -127,3 +127,35 @@ fn the_command_line_gives_back_what_it_was_given() {
         assert_eq!(broker.run(&["topic", "list", "--json"], b""), b"[]\n");
     }
 }
+
+#[test]
+fn a_time_is_found_within_a_compressed_batch() {
+    const FIRST_MS: i64 = 1_700_000_000_000;
+    let broker = Broker::start(Setup::new("single"));
+    for codec in ["none", "gzip", "snappy", "lz4", "zstd"] {
+        let producer: BaseProducer = ClientConfig::new()
+            .set("bootstrap.servers", &broker.address)
+            .set("compression.codec", codec)
+            .set("linger.ms", "500")
+            .create()
+            .expect("a producer");
+        for n in 0..100i64 {
+            let value = format!("record {n} of many that are much alike");
+            let record =
+                BaseRecord::<(), _>::to(codec).payload(&value).timestamp(FIRST_MS + n * 10);
+            producer.send(record).expect("queued");
+        }
+        producer.flush(Duration::from_secs(30)).expect("all delivered");
+        let consumer: BaseConsumer = ClientConfig::new()
+            .set("bootstrap.servers", &broker.address)
+            .create()
+            .expect("a consumer");
+        for (time, offset) in [(0, 0), (5, 1), (500, 50), (981, 99)] {
+            let mut ask = TopicPartitionList::new();
+            ask.add_partition_offset(codec, 0, Offset::Offset(FIRST_MS + time)).expect("added");
+            let found = consumer.offsets_for_times(ask, Duration::from_secs(20)).expect("answered");
+            let found = found.elements()[0].offset();
+            assert_eq!(found, Offset::Offset(offset), "{codec} at {time}");
+        }
+    }
+}

@@ -8,14 +8,12 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use corelane_shards::disk;
-use corelane_shards::log::{recover, Log, LogConfig, LogError};
+use corelane_shards::log::{recover, Log, LogConfig, LogError, DELETED_SUFFIX};
+use corelane_shards::runtime::spawn_blocking;
 
 use super::Shard;
 use crate::metadata::{MetadataImage, TopicImage};
 use crate::partition::{Partition, PartitionKey};
-
-/// Suffix of a deleted partition's directory until it is gone, as in Kafka.
-pub(super) const DELETED_SUFFIX: &str = "-delete";
 
 impl Shard {
     /// Serves `image`: when this returns, every partition of ours in it can be produced to.
@@ -63,10 +61,14 @@ impl Shard {
         let config = topic.config.log.clone();
         let metadata = format!("version: 0\ntopic_id: {}", kafka_uuid(topic.id));
         let found = disk::read_small(&dir.join("partition.metadata")).await?;
-        if found.as_deref().is_some_and(|text| text.trim_ascii() != metadata.as_bytes()) {
-            self.set_stray_aside(&dir).await?;
-        } else if found.is_some() {
-            return self.recover(&dir, config, clean).await;
+        match found {
+            Some(text) if text.trim_ascii() == metadata.as_bytes() => {
+                return self.recover(&dir, config, clean).await;
+            }
+            Some(_) => self.set_stray_aside(&dir).await?,
+            // Whose they are cannot be told any more, but records are never written over.
+            None if holds_records(&dir).await? => self.set_stray_aside(&dir).await?,
+            None => {}
         }
         Log::create(&self.env, &dir, config, metadata).await
     }
@@ -88,14 +90,14 @@ impl Shard {
         Ok(log)
     }
 
-    /// A directory of the same name that belongs to another topic (one that was deleted while we
-    /// were down, say) is kept under another name, as Kafka does.
+    /// A directory of the same name that is not known to be this topic's (it may be of one that was
+    /// deleted while we were down) is kept under another name, as Kafka does.
     async fn set_stray_aside(&self, dir: &Path) -> Result<(), LogError> {
         let name = dir.file_name().and_then(|n| n.to_str()).unwrap_or_default();
         let aside = dir.with_file_name(format!("{name}.{}-stray", uuid::Uuid::new_v4().simple()));
         tracing::warn!(
             from = %dir.display(), to = %aside.display(),
-            "set aside: the directory belongs to another topic of the same name"
+            "set aside: the directory is not known to belong to this topic"
         );
         Ok(disk::rename(dir, &aside).await?)
     }
@@ -121,6 +123,23 @@ impl Shard {
             tracing::warn!("a deleted partition's files stay until the next start: {error}");
         }
     }
+}
+
+/// Whether a directory, if it is there, has a segment that is not empty.
+async fn holds_records(dir: &Path) -> Result<bool, LogError> {
+    let dir = dir.to_path_buf();
+    let holds = move || -> std::io::Result<bool> {
+        for entry in std::fs::read_dir(&dir)? {
+            let entry = entry?;
+            let is_segment = entry.path().extension().is_some_and(|e| e == "log");
+            if is_segment && entry.metadata()?.len() > 0 {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    };
+    // A directory that is not there holds none; what else is wrong shows when it is used.
+    Ok(spawn_blocking(holds).await.unwrap_or(false))
 }
 
 /// A topic id as Kafka prints it: 22 characters of URL-safe base64.

@@ -2,8 +2,9 @@
 
 use std::rc::Rc;
 
-use corelane_shards::log::batch::first_at_or_after;
+use corelane_shards::log::batch::{first_at_or_after, BatchHeader, Codec};
 use corelane_shards::log::{Log, LogError};
+use corelane_shards::runtime::spawn_blocking;
 
 use super::{
     error_code, EpochEnd, EpochQuery, OffsetFound, OffsetQuery, Partition, PartitionTable,
@@ -51,18 +52,18 @@ async fn find(table: &PartitionTable, query: &OffsetQuery) -> Result<OffsetFound
     Ok(OffsetFound { error_code: 0, timestamp, offset, leader_epoch })
 }
 
-/// The first record at or after a time. Within a compressed batch the batch's first record stands
-/// for it: a consumer then gets a few records too early, none too late.
+/// The first record at or after a time. Compressed batches are undone on the helper thread. Where
+/// one cannot be, its first record stands for it: a consumer then gets a few records too early,
+/// none too late.
 async fn at_time(log: &Rc<Log>, time_ms: i64) -> Result<Option<(i64, i64)>, LogError> {
     let Some(batch) = log.batch_at_time(time_ms, log.safe_end()).await? else { return Ok(None) };
-    let header = corelane_shards::log::batch::BatchHeader::peek(&batch);
-    let whole = header.map(|h| (h.base_offset.get(), h.max_timestamp.get()));
-    let compressed =
-        header.is_some_and(|h| h.codec() != Ok(corelane_shards::log::batch::Codec::None));
-    match compressed {
-        true => Ok(whole),
-        false => Ok(first_at_or_after(&batch, time_ms).or(whole)),
-    }
+    let Some(header) = BatchHeader::peek(&batch) else { return Ok(None) };
+    let found = match header.codec() {
+        Ok(Codec::None) => first_at_or_after(&batch, time_ms),
+        _ => spawn_blocking(move || first_at_or_after(&batch, time_ms)).await,
+    };
+    let whole = (header.base_offset.get(), header.max_timestamp.get());
+    Ok(Some(found.ok().flatten().unwrap_or(whole)))
 }
 
 pub fn epoch_ends(table: &PartitionTable, queries: &[EpochQuery]) -> Vec<EpochEnd> {

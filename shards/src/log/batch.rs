@@ -3,8 +3,12 @@
 //! Layout: Kafka protocol guide, "Record Batch". The CRC32C covers everything behind itself, so
 //! base offset and partition leader epoch may be changed without computing it again.
 
+use std::io::{self, BufReader, Read};
+
 use zerocopy::byteorder::big_endian::{I16, I32, I64, U32};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
+
+use super::compression::decompressed;
 
 /// Bytes of a batch's header; no batch is shorter.
 pub const BATCH_HEADER_BYTES: usize = 61;
@@ -253,26 +257,48 @@ pub fn stamp_append_time(bytes: &mut [u8], now_ms: i64) {
     bytes[17..21].copy_from_slice(&crc.to_be_bytes());
 }
 
-/// Finds the first record at or after `timestamp_ms` in an uncompressed batch: its offset and
-/// timestamp. `None` where there is none or the records cannot be read.
-pub fn first_at_or_after(batch: &[u8], timestamp_ms: i64) -> Option<(i64, i64)> {
-    let header = BatchHeader::peek(batch)?;
+/// More than this is not read of a compressed batch's records.
+const MAX_DECOMPRESSED: u64 = 256 << 20;
+
+/// Finds the first record at or after `timestamp_ms` in a batch, compressed or not: its offset and
+/// timestamp. `None` where there is none. Reads all records before it: not for a shard's own thread
+/// where the batch is compressed.
+///
+/// # Errors
+/// The records cannot be read.
+pub fn first_at_or_after(batch: &[u8], timestamp_ms: i64) -> io::Result<Option<(i64, i64)>> {
+    let damaged = || io::Error::from(io::ErrorKind::InvalidData);
+    let header = BatchHeader::peek(batch).ok_or_else(damaged)?;
     if header.is_log_append_time() {
         let stamp = header.max_timestamp.get();
-        return (stamp >= timestamp_ms).then_some((header.base_offset.get(), stamp));
+        return Ok((stamp >= timestamp_ms).then_some((header.base_offset.get(), stamp)));
     }
-    let mut rest = batch.get(BATCH_HEADER_BYTES..)?;
+    let codec = header.codec().map_err(io::Error::other)?;
+    let records = decompressed(codec, &batch[BATCH_HEADER_BYTES..])?;
+    let mut records = BufReader::new(records.take(MAX_DECOMPRESSED));
     for _ in 0..header.record_count.get() {
-        let length = usize::try_from(take_varint(&mut rest)?).ok()?;
-        let mut body = rest.get(1..length)?;
-        rest = rest.get(length..)?;
-        let timestamp = header.base_timestamp.get() + take_varint(&mut body)?;
-        let offset = header.base_offset.get() + take_varint(&mut body)?;
+        let length = u64::try_from(read_varint(&mut records)?).map_err(|_| damaged())?;
+        let mut body = (&mut records).take(length);
+        body.read_exact(&mut [0])?;
+        let timestamp = header.base_timestamp.get().wrapping_add(read_varint(&mut body)?);
+        let offset = header.base_offset.get().wrapping_add(read_varint(&mut body)?);
         if timestamp >= timestamp_ms {
-            return Some((offset, timestamp));
+            return Ok(Some((offset, timestamp)));
+        }
+        io::copy(&mut body, &mut io::sink())?;
+    }
+    Ok(None)
+}
+
+fn read_varint(from: &mut impl Read) -> io::Result<i64> {
+    let mut bytes = [0; 10];
+    for at in 0..bytes.len() {
+        from.read_exact(&mut bytes[at..=at])?;
+        if bytes[at] & 0x80 == 0 {
+            return take_varint(&mut &bytes[..=at]).ok_or(io::ErrorKind::InvalidData.into());
         }
     }
-    None
+    Err(io::ErrorKind::InvalidData.into())
 }
 
 /// Batches for tests of this and higher rooms.
@@ -404,8 +430,8 @@ mod tests {
     fn a_time_finds_its_record() {
         let mut batch = build::batch(&[b"a", b"b"], 500, None);
         assign(&mut batch, 10, 0);
-        assert_eq!(first_at_or_after(&batch, 400), Some((10, 500)));
-        assert_eq!(first_at_or_after(&batch, 501), None);
+        assert_eq!(first_at_or_after(&batch, 400).expect("reads"), Some((10, 500)));
+        assert_eq!(first_at_or_after(&batch, 501).expect("reads"), None);
     }
 
     proptest::proptest! {

@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{flock, FlockOperation};
 use uuid::Uuid;
 
+/// Ends the name of a deleted partition's directory until it is gone, as in Kafka.
+pub const DELETED_SUFFIX: &str = "-delete";
 const LOCK_FILE: &str = ".lock";
 const META_FILE: &str = "meta.properties";
 /// Kafka's name for it: written last when everything is closed, removed first at start.
@@ -65,6 +67,7 @@ impl LogDir {
             // From now on a crash must be seen as one.
             fs::remove_file(&marker).and_then(|()| sync_dir(path)).map_err(unusable)?;
         }
+        remove_deleted(path).map_err(unusable)?;
         Ok(LogDir { path: path.to_path_buf(), _lock: lock, meta, was_clean })
     }
 
@@ -91,6 +94,26 @@ impl LogDir {
         marker.sync_all()?;
         sync_dir(&self.path)
     }
+}
+
+/// Removes what a crash left of deleted partitions, on a thread of its own: it may be much.
+fn remove_deleted(path: &Path) -> io::Result<()> {
+    let mut left = Vec::new();
+    for entry in fs::read_dir(path)? {
+        let entry = entry?;
+        if entry.file_name().to_string_lossy().ends_with(DELETED_SUFFIX) {
+            left.push(entry.path());
+        }
+    }
+    let remove = move || {
+        for dir in left {
+            match fs::remove_dir_all(&dir) {
+                Ok(()) => tracing::info!(dir = %dir.display(), "removed a deleted partition"),
+                Err(error) => tracing::warn!("{} stays: {error}; remove it", dir.display()),
+            }
+        }
+    };
+    std::thread::Builder::new().name("remove-deleted".to_string()).spawn(remove).map(drop)
 }
 
 fn load_or_create_meta(

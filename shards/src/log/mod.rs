@@ -8,6 +8,7 @@
 
 pub mod batch;
 mod blocks;
+mod compression;
 mod config;
 mod env;
 mod error;
@@ -29,7 +30,7 @@ pub use config::{Durability, LogConfig};
 pub use env::{LogEnv, LogEnvLimits};
 pub use error::LogError;
 pub use index::SegmentIndex;
-pub use log_dir::{LogDir, LogDirError, MetaProperties};
+pub use log_dir::{LogDir, LogDirError, MetaProperties, DELETED_SUFFIX};
 pub use producers::{Producers, SequenceCheck};
 pub use reader::Records;
 pub use recovery::{recover, Recovered};
