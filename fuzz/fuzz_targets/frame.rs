@@ -1,5 +1,5 @@
 //! Any bytes as a frame: header, then the body as what the header says it is.
-//! `cargo +nightly fuzz run frame`
+//! `cargo +nightly fuzz run -s none frame` (the C libraries below do not build with a sanitizer)
 #![no_main]
 
 use bytes::BytesMut;

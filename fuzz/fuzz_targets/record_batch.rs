@@ -1,5 +1,5 @@
 //! Any bytes as a producer's record batch, with a right checksum so that the rest is looked at.
-//! `cargo +nightly fuzz run record_batch`
+//! `cargo +nightly fuzz run -s none record_batch`
 #![no_main]
 
 use corelane_shards::log::batch;
