@@ -445,3 +445,33 @@ fn a_deleted_topic_is_gone_at_once_and_its_name_is_free() {
     assert_eq!(fetch(&mut client, "t", 0).high_watermark, 0);
     assert_eq!(fetch(&mut client, "t", 0).error_code, 0);
 }
+
+#[test]
+fn data_travels_by_topic_id() {
+    for mode in MODES {
+        let (_broker, mut client) = broker_with_topic(mode);
+        let asked = MetadataRequestTopic::default().with_name(Some(name("t")));
+        let request = MetadataRequest::default().with_topics(Some(vec![asked]));
+        let metadata: MetadataResponse = client.ask(ApiKey::Metadata, 12, &request);
+        let known = metadata.topics[0].topic_id;
+        let sent = batch(&[b"by id"], 1_000, None);
+        for (id, code) in [(known, 0), (uuid::Uuid::from_u128(1), 100)] {
+            let mut request = produce_request("", 0, &sent, -1);
+            request.topic_data[0].topic_id = id;
+            let response: ProduceResponse = client.ask(ApiKey::Produce, 13, &request);
+            assert_eq!(response.responses[0].topic_id, id);
+            assert_eq!(response.responses[0].partition_responses[0].error_code, code);
+            for version in 13..=18 {
+                let mut request = fetch_request("", 0, 0, 0);
+                request.topics[0].topic_id = id;
+                let response: FetchResponse = client.ask(ApiKey::Fetch, version, &request);
+                assert_eq!(response.responses[0].topic_id, id, "v{version}");
+                let partition = &response.responses[0].partitions[0];
+                assert_eq!(partition.error_code, code, "v{version}");
+                let records = partition.records.clone().unwrap_or_default();
+                // Offset and leader epoch are the broker's; the checksum covers the rest.
+                assert_eq!(records.get(16..), (code == 0).then_some(&sent[16..]), "v{version}");
+            }
+        }
+    }
+}
