@@ -3,6 +3,7 @@
 
 pub mod broker;
 pub mod cli;
+mod clock;
 pub mod config;
 pub mod connection;
 pub mod controller;

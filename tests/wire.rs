@@ -180,6 +180,9 @@ fn every_api_answers_in_every_version_it_is_advertised_for() {
                     _ => ask!(fetch_request("t", 0, 0, 0), FetchResponse),
                 },
                 ApiKey::DeleteTopics => ask!(DeleteTopicsRequest::default(), DeleteTopicsResponse),
+                ApiKey::DeleteRecords => {
+                    ask!(DeleteRecordsRequest::default(), DeleteRecordsResponse);
+                }
                 ApiKey::InitProducerId => {
                     ask!(
                         InitProducerIdRequest::default().with_transactional_id(None),

@@ -25,6 +25,7 @@ fuzz_target!(|data: &[u8]| {
         ApiKey::ApiVersions => decode!(ApiVersionsRequest),
         ApiKey::CreateTopics => decode!(CreateTopicsRequest),
         ApiKey::DeleteTopics => decode!(DeleteTopicsRequest),
+        ApiKey::DeleteRecords => decode!(DeleteRecordsRequest),
         ApiKey::InitProducerId => decode!(InitProducerIdRequest),
         ApiKey::OffsetForLeaderEpoch => decode!(OffsetForLeaderEpochRequest),
         ApiKey::DescribeConfigs => decode!(DescribeConfigsRequest),

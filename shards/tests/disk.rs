@@ -1,30 +1,15 @@
 //! The seam to the disk, on real files.
 
-use std::future::Future;
+mod support;
+
 use std::path::Path;
 
 use corelane_shards::disk::{Access, File, WriteBuffer, BLOCK_BYTES};
-use corelane_shards::runtime::{Engine, EngineConfig, ShardContext, Shutdown};
-
-fn on_shard<F, Fut>(test: F)
-where
-    F: Fn() -> Fut + Clone + Send + 'static,
-    Fut: Future<Output = ()> + 'static,
-{
-    let config = EngineConfig { shards: Some(1), ..EngineConfig::default() };
-    let main = move |_: ShardContext<(), ()>| {
-        let test = test.clone();
-        async move {
-            test().await;
-            Ok::<(), String>(())
-        }
-    };
-    Engine::start(&config, Shutdown::default(), main).expect("starts").join().expect("test passes");
-}
+use support::on_shard;
 
 #[test]
 fn what_was_written_is_read_at_any_place() {
-    on_shard(|| async {
+    on_shard(|_| async {
         let dir = tempfile::tempdir().expect("a directory");
         let path = dir.path().join("file");
         let file = File::open(&path, Access::WriteDurable).await.expect("opens");
@@ -44,7 +29,7 @@ fn what_was_written_is_read_at_any_place() {
 /// Files of /proc refuse `O_DIRECT`, as some file systems do.
 #[test]
 fn without_direct_io_files_are_read_through_the_cache() {
-    on_shard(|| async {
+    on_shard(|_| async {
         let path = Path::new("/proc/self/status");
         let file = File::open(path, Access::Read).await.expect("opens all the same");
         assert!(file.read_at(0, 5).await.expect("reads").starts_with(b"Name:"));
@@ -53,7 +38,7 @@ fn without_direct_io_files_are_read_through_the_cache() {
 
 #[test]
 fn errors_keep_the_kernels_number() {
-    on_shard(|| async {
+    on_shard(|_| async {
         let missing = File::open(Path::new("/nowhere/file"), Access::Read).await;
         let error = missing.err().expect("there is no such directory");
         assert_eq!(error.os_code, Some(libc::ENOENT));

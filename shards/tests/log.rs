@@ -1,38 +1,20 @@
 //! The log on a real disk: appended, crashed, reopened. A crash here is dropping the log without
 //! closing it; killing the process is the broker's crash test.
 
+mod support;
+
 use std::cell::RefCell;
 use std::fs;
-use std::future::Future;
 use std::path::Path;
 use std::rc::Rc;
 
 use bytes::BytesMut;
 use corelane_shards::log::batch::{build, BatchHeader};
 use corelane_shards::log::{
-    recover, AppendWaiter, Durability, Log, LogConfig, LogEnv, LogEnvLimits, LogError, NewBatch,
-    Recovered,
+    recover, AppendWaiter, Durability, Log, LogConfig, LogEnv, LogError, NewBatch, Recovered,
 };
-use corelane_shards::runtime::{yield_now, Engine, EngineConfig, ShardContext, Shutdown};
-
-/// Runs a test's future on a shard of its own.
-fn on_shard<F, Fut>(test: F)
-where
-    F: Fn(Rc<LogEnv>) -> Fut + Clone + Send + 'static,
-    Fut: Future<Output = ()> + 'static,
-{
-    let config = EngineConfig { shards: Some(1), ..EngineConfig::default() };
-    let main = move |context: ShardContext<(), ()>| {
-        let test = test.clone();
-        async move {
-            let limits =
-                LogEnvLimits { tail_bytes: 64 << 10, block_bytes: 8 << 20, open_files: 64 };
-            test(LogEnv::new(limits, context.foreground)).await;
-            Ok::<(), String>(())
-        }
-    };
-    Engine::start(&config, Shutdown::default(), main).expect("starts").join().expect("test passes");
-}
+use corelane_shards::runtime::yield_now;
+use support::on_shard;
 
 #[derive(Default)]
 struct Results(RefCell<Vec<(usize, Result<(), LogError>)>>);

@@ -21,7 +21,7 @@ use crate::controller::{
     self, Controller, ControllerHandle, ImageUpdate, MetadataStore, Placement, StoreError,
 };
 use crate::metadata::MetadataImage;
-use crate::partition::{Operation, Outcome};
+use crate::partition::{trim, Operation, Outcome};
 
 /// Why the broker does not run; one line each, saying what to do.
 #[derive(Debug, thiserror::Error)]
@@ -241,7 +241,7 @@ async fn run_shard(
         id: context.id,
         config: Arc::clone(&launch.config),
         mesh: context.mesh.clone(),
-        env: LogEnv::new(limits, context.foreground),
+        env: LogEnv::new(limits, context.foreground, context.background),
         controller: launch.controller.clone(),
         advertised: Arc::clone(&launch.advertised),
         request_memory: MemoryBudget::new(part(REQUEST_PERCENT)),
@@ -256,6 +256,7 @@ async fn run_shard(
         context.foreground.spawn(async move { shard.serve_mesh(stop.close()).await })
     };
     let updates = spawn_updates(&shard, &launch, context.id.index());
+    let retention = spawn_retention(&shard, &context);
     let _ = launch.ready.send(());
     let accepting = Gate::new();
     let shutdown = context.shutdown.clone();
@@ -275,11 +276,20 @@ async fn run_shard(
         let _ = launch.ready.send(());
         shutdown.requested().await;
     }
-    drop(updates);
+    drop((updates, retention));
     stop_shard(&shard, &launch).await;
     drop(mesh_pass);
     mesh.join().await;
     Ok(())
+}
+
+fn spawn_retention(
+    shard: &std::rc::Rc<Shard>,
+    context: &ShardContext<Operation, Outcome>,
+) -> corelane_shards::runtime::Task<()> {
+    let shard = std::rc::Rc::clone(shard);
+    let interval = Duration::from_millis(shard.config.retention_check_ms);
+    context.background.spawn(async move { trim::delete_expired(&shard.table, interval).await })
 }
 
 /// Applies new images as they come, one after the other.

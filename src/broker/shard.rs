@@ -17,7 +17,9 @@ use crate::controller::ControllerHandle;
 use crate::handlers::FetchSessions;
 use crate::metadata::MetadataImage;
 use crate::partition::fetch::FetchWatch;
-use crate::partition::{fetch, offsets, produce, FetchGroup, Operation, Outcome, PartitionTable};
+use crate::partition::{
+    fetch, offsets, produce, trim, FetchGroup, Operation, Outcome, PartitionTable,
+};
 
 /// Everything one core's share of the broker knows. Made when the shard starts, lives on it.
 pub struct Shard {
@@ -182,6 +184,12 @@ impl Shard {
                 let shard = Rc::clone(self);
                 spawn_guarded(&self.gate, "offsets", async move {
                     answer(Outcome::Offsets(offsets::find_all(&shard.table, &queries).await));
+                });
+            }
+            Operation::Trim(trims) => {
+                let shard = Rc::clone(self);
+                spawn_guarded(&self.gate, "trim", async move {
+                    answer(Outcome::Trim(trim::trim_all(&shard.table, &trims).await));
                 });
             }
             Operation::Epochs(queries) => {

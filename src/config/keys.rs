@@ -127,6 +127,10 @@ pub const KEYS: &[Key] = &[
         }
         Ok(())
     }),
+    key("log.retention.check.interval.ms", "300000", "Time between two looks for records that are too old or too many.", |c, v| {
+        c.retention_check_ms = number(v, 1, i64::MAX)? as u64;
+        Ok(())
+    }),
     key("auto.create.topics.enable", "true", "Whether asking for an unknown topic creates it.", |c, v| {
         c.auto_create_topics = boolean(v)?;
         Ok(())

@@ -1,6 +1,6 @@
 use std::io;
 use std::rc::Rc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use bytes::Bytes;
 use corelane_shards::net::Stream;
@@ -9,6 +9,7 @@ use corelane_shards::runtime::{spawn_guarded, Lease};
 use super::answers::{Answers, Outgoing};
 use super::frames::{Frame, FrameError, FrameReader};
 use crate::broker::Shard;
+use crate::clock::now_ms;
 use crate::handlers::{self, produce, RequestContext};
 use crate::wire::{self, apis, ApiKey, ErrorCode, RequestHeader, WireError};
 
@@ -140,9 +141,4 @@ fn answer_unsupported(error: &WireError) -> Option<Vec<Bytes>> {
     };
     let response = apis::api_versions_response(Some(ErrorCode::UnsupportedVersion));
     wire::encode_response(&header, &response).ok().map(|frame| vec![frame])
-}
-
-fn now_ms() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    since.as_millis() as i64
 }

@@ -4,6 +4,7 @@
 mod api_versions;
 mod create_partitions;
 mod create_topics;
+mod delete_records;
 mod delete_topics;
 mod describe_cluster;
 mod describe_configs;
@@ -68,6 +69,7 @@ pub async fn dispatch(
         ApiKey::ApiVersions => answer!(api_versions),
         ApiKey::CreateTopics => answer!(create_topics),
         ApiKey::DeleteTopics => answer!(delete_topics),
+        ApiKey::DeleteRecords => answer!(delete_records),
         ApiKey::InitProducerId => answer!(init_producer_id),
         ApiKey::OffsetForLeaderEpoch => answer!(offset_for_leader_epoch),
         ApiKey::DescribeConfigs => answer!(describe_configs),

@@ -184,11 +184,33 @@ pub const TOPIC_KEYS: &[TopicKey] = &[
         }
     ),
     key!(later "cleanup.policy", "log.cleanup.policy", List, "delete",
-        "delete, compact, or both.", |_, v| some_of(v, &["delete", "compact"])),
-    key!(later "retention.ms", "log.retention.ms", Long, "604800000",
-        "How long records are kept; -1: for ever.", any_long),
-    key!(later "retention.bytes", "log.retention.bytes", Long, "-1",
-        "How many bytes of a partition are kept; -1: all.", any_long),
+    "delete, compact, or both.", |c, v| {
+        some_of(v, &["delete", "compact"])?;
+        c.log.delete = v.split(',').any(|part| part.trim() == "delete");
+        Ok(())
+    }),
+    key!(
+        "retention.ms",
+        "log.retention.ms",
+        Long,
+        "604800000",
+        "How long records are kept; -1: for ever.",
+        |c, v| {
+            c.log.retention_ms = long(v, -1, i64::MAX)?;
+            Ok(())
+        }
+    ),
+    key!(
+        "retention.bytes",
+        "log.retention.bytes",
+        Long,
+        "-1",
+        "How many bytes of a partition are kept; -1: all.",
+        |c, v| {
+            c.log.retention_bytes = long(v, -1, i64::MAX)?;
+            Ok(())
+        }
+    ),
     key!(later "delete.retention.ms", "log.cleaner.delete.retention.ms", Long, "86400000",
         "How long a deletion's marker is kept when compacting.", any_long),
     key!(later "compression.type", "compression.type", String, "producer",
@@ -203,8 +225,17 @@ pub const TOPIC_KEYS: &[TopicKey] = &[
     key!(later "flush.ms", "log.flush.interval.ms", Long, "9223372036854775807",
         "Time after which a partition is made durable in any case.",
         |_, v| long(v, 0, i64::MAX).map(|_| ())),
-    key!(later "file.delete.delay.ms", "log.segment.delete.delay.ms", Long, "60000",
-        "How long a deleted segment's file stays.", any_long),
+    key!(
+        "file.delete.delay.ms",
+        "log.segment.delete.delay.ms",
+        Long,
+        "60000",
+        "How long a deleted segment's file stays.",
+        |c, v| {
+            c.log.delete_delay_ms = long(v, 0, i64::MAX)? as u64;
+            Ok(())
+        }
+    ),
     key!(later "segment.jitter.ms", "log.roll.jitter.ms", Long, "0",
         "Spread of the time at which segments are closed.", any_long),
     key!(later "segment.index.bytes", "log.index.size.max.bytes", Int, "10485760",

@@ -1,16 +1,17 @@
 //! Partitions on their owning shard: what is done to them, whoever asked. `operation` is the one
-//! list of what can be asked, from the same shard or over the mesh; `produce`, `fetch` and
-//! `offsets` do it.
+//! list of what can be asked, from the same shard or over the mesh; `produce`, `fetch`,
+//! `offsets` and `trim` do it.
 
 pub mod fetch;
 pub mod offsets;
 mod operation;
 pub mod produce;
 mod table;
+pub mod trim;
 
 pub use operation::{
     EpochEnd, EpochQuery, FetchEntry, FetchGroup, FetchOutcome, OffsetFound, OffsetQuery,
-    Operation, Outcome, PartitionKey, ProduceGroup, ProduceOutcome,
+    Operation, Outcome, PartitionKey, ProduceGroup, ProduceOutcome, Trim,
 };
 pub use table::{Partition, PartitionTable};
 

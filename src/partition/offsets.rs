@@ -63,7 +63,8 @@ async fn at_time(log: &Rc<Log>, time_ms: i64) -> Result<Option<(i64, i64)>, LogE
         _ => spawn_blocking(move || first_at_or_after(&batch, time_ms)).await,
     };
     let whole = (header.base_offset.get(), header.max_timestamp.get());
-    Ok(Some(found.ok().flatten().unwrap_or(whole)))
+    let (offset, timestamp) = found.ok().flatten().unwrap_or(whole);
+    Ok(Some((offset.max(log.log_start()), timestamp)))
 }
 
 pub fn epoch_ends(table: &PartitionTable, queries: &[EpochQuery]) -> Vec<EpochEnd> {

@@ -2,6 +2,8 @@ use bytes::Bytes;
 use corelane_shards::log::NewBatch;
 use uuid::Uuid;
 
+use crate::wire::ErrorCode;
+
 /// Names a partition between shards.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct PartitionKey {
@@ -20,6 +22,7 @@ pub enum Operation {
     },
     Offsets(Vec<OffsetQuery>),
     Epochs(Vec<EpochQuery>),
+    Trim(Vec<Trim>),
 }
 
 /// What comes back, in the order of the entries asked for.
@@ -28,6 +31,8 @@ pub enum Outcome {
     Fetch(Vec<FetchOutcome>),
     Offsets(Vec<OffsetFound>),
     Epochs(Vec<EpochEnd>),
+    /// New log start offsets.
+    Trim(Vec<Result<i64, ErrorCode>>),
 }
 
 /// Checked batches for one shard's partitions.
@@ -85,6 +90,13 @@ pub struct OffsetFound {
     pub timestamp: i64,
     pub offset: i64,
     pub leader_epoch: i32,
+}
+
+/// Move the log start offset up.
+pub struct Trim {
+    pub key: PartitionKey,
+    /// −1: to the high watermark.
+    pub offset: i64,
 }
 
 pub struct EpochQuery {

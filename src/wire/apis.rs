@@ -31,6 +31,7 @@ pub const APIS: &[Api] = &[
     api(ApiKey::ApiVersions, 0..=4),
     api(ApiKey::CreateTopics, 2..=7),
     api(ApiKey::DeleteTopics, 1..=6),
+    api(ApiKey::DeleteRecords, 0..=2),
     api(ApiKey::InitProducerId, 0..=5),
     api(ApiKey::OffsetForLeaderEpoch, 2..=4),
     api(ApiKey::DescribeConfigs, 1..=4),

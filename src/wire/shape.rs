@@ -274,6 +274,7 @@ mod tests {
             ApiVersions => ApiVersionsRequest,
             CreateTopics => CreateTopicsRequest,
             DeleteTopics => DeleteTopicsRequest,
+            DeleteRecords => DeleteRecordsRequest,
             InitProducerId => InitProducerIdRequest,
             OffsetForLeaderEpoch => OffsetForLeaderEpochRequest,
             DescribeConfigs => DescribeConfigsRequest,

@@ -94,6 +94,14 @@ const SHAPES: &[Shape] = &[
         4,
         &[from(6, list(&Kind::Group(&[all(TEXT), all(UUID)]))), only(0, 5, list(&TEXT)), all(I32)],
     ),
+    shape(
+        ApiKey::DeleteRecords,
+        2,
+        &[
+            all(list(&Kind::Group(&[all(TEXT), all(list(&Kind::Group(&[all(I32), all(I64)])))]))),
+            all(I32),
+        ],
+    ),
     shape(ApiKey::InitProducerId, 2, &[all(TEXT), all(I32), from(3, I64), from(3, I16)]),
     shape(
         ApiKey::OffsetForLeaderEpoch,

@@ -10,6 +10,15 @@ pub struct LogConfig {
     pub index_interval_bytes: u64,
     /// Producers silent for longer than this are forgotten.
     pub producer_expiration_ms: i64,
+    /// Whether old segments are deleted (`cleanup.policy` has `delete`).
+    pub delete: bool,
+    /// Segments whose newest record is older are deleted; negative: none is for its age.
+    pub retention_ms: i64,
+    /// The oldest segments are deleted as long as the others hold this many bytes; negative: none
+    /// is for its size.
+    pub retention_bytes: i64,
+    /// How long the file of a deleted segment stays, for those who are reading it.
+    pub delete_delay_ms: u64,
 }
 
 impl Default for LogConfig {
@@ -19,6 +28,10 @@ impl Default for LogConfig {
             segment_ms: 7 * 24 * 60 * 60 * 1000,
             index_interval_bytes: 4096,
             producer_expiration_ms: 24 * 60 * 60 * 1000,
+            delete: true,
+            retention_ms: 7 * 24 * 60 * 60 * 1000,
+            retention_bytes: -1,
+            delete_delay_ms: 60_000,
         }
     }
 }

@@ -15,6 +15,7 @@ pub struct LogEnv {
     pub blocks: BlockCache,
     pub loads: BlockLoads,
     pub foreground: TaskQueue,
+    pub background: TaskQueue,
     /// Writers hold a pass while they run: shutdown waits for them.
     pub gate: Gate,
     next_log_id: Cell<u64>,
@@ -32,13 +33,14 @@ pub struct LogEnvLimits {
 }
 
 impl LogEnv {
-    pub fn new(limits: LogEnvLimits, foreground: TaskQueue) -> Rc<LogEnv> {
+    pub fn new(limits: LogEnvLimits, foreground: TaskQueue, background: TaskQueue) -> Rc<LogEnv> {
         Rc::new(LogEnv {
             handles: HandleCache::new(limits.open_files),
             tail: TailCache::new(limits.tail_bytes),
             blocks: BlockCache::new(limits.block_bytes),
             loads: BlockLoads::default(),
             foreground,
+            background,
             gate: Gate::new(),
             next_log_id: Cell::new(0),
         })

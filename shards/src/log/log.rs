@@ -175,7 +175,7 @@ impl Log {
         self.state.borrow_mut().evict_oldest()
     }
 
-    fn kick_writer(self: &Rc<Self>) {
+    pub(super) fn kick_writer(self: &Rc<Self>) {
         if self.writer_running.get() {
             return;
         }

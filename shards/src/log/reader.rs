@@ -72,6 +72,23 @@ impl Log {
         if let Some(records) = self.read_cached(offset, end, max_bytes, at_least_one)? {
             return Ok(records);
         }
+        let read = self.read_segments(offset, max_bytes, at_least_one).await;
+        let start = self.log_start();
+        match read {
+            // Deleted while we were on our way to it.
+            Err(LogError::Disk(_)) if offset < start => {
+                Err(LogError::OffsetOutOfRange { offset, start, end: self.log_end() })
+            }
+            read => read,
+        }
+    }
+
+    async fn read_segments(
+        self: &Rc<Self>,
+        offset: i64,
+        max_bytes: usize,
+        at_least_one: bool,
+    ) -> Result<Records, LogError> {
         let Some(mut view) = self.view(offset) else { return Ok(Vec::new()) };
         loop {
             let index = self.index(&view).await?;

@@ -11,6 +11,7 @@ use super::error::LogError;
 use super::index::SegmentIndex;
 use super::log::Log;
 use super::producers::Producers;
+use super::retention::{DELETED_SUFFIX, LOG_START_FILE};
 use super::scan::{scan, Scanned};
 use super::segment::{file_path, parse_file_name, Segment};
 use super::snapshots;
@@ -40,6 +41,7 @@ pub async fn recover(
 ) -> Result<(Rc<Log>, Recovered), LogError> {
     let mut report = Recovered::default();
     let mut bases = list_segments(dir).await?;
+    remove_deleted(dir).await?;
     if bases.is_empty() {
         disk::write_small(&file_path(dir, 0, "log"), Vec::new()).await?;
         bases.push(0);
@@ -58,7 +60,8 @@ pub async fn recover(
         recovery.segments(&kept, &mut producers).await?;
     }
     let partial_block = read_partial_block(dir, segments.last()).await?;
-    let log_start = segments.first().map_or(0, |s| s.base_offset);
+    let first = segments.first().map_or(0, |s| s.base_offset);
+    let log_start = read_log_start(dir).await?.clamp(first, log_end.max(first));
     let state = LogState::new(config, segments, log_start, log_end, partial_block, producers);
     Ok((Log::open(env, dir, state), report))
 }
@@ -66,6 +69,29 @@ pub async fn recover(
 async fn list_segments(dir: &Path) -> Result<Vec<i64>, DiskError> {
     let names = disk::list_dir(dir).await?;
     Ok(names.iter().filter_map(|(name, _)| parse_file_name(name, "log")).collect())
+}
+
+/// What an earlier process had no time to remove.
+async fn remove_deleted(dir: &Path) -> Result<(), DiskError> {
+    for (name, _) in disk::list_dir(dir).await? {
+        if name.strip_suffix(DELETED_SUFFIX).is_some_and(|rest| rest.ends_with('.')) {
+            disk::remove_file(&dir.join(name)).await?;
+        }
+    }
+    Ok(())
+}
+
+/// The log start offset that records were deleted up to; 0 where none were.
+async fn read_log_start(dir: &Path) -> Result<i64, LogError> {
+    let path = dir.join(LOG_START_FILE);
+    let Some(text) = disk::read_small(&path).await? else { return Ok(0) };
+    let offset = std::str::from_utf8(&text).ok().and_then(|text| text.trim().parse().ok());
+    offset.ok_or_else(|| LogError::Corrupt {
+        path: path.display().to_string(),
+        position: 0,
+        offset: 0,
+        reason: "not an offset".to_string(),
+    })
 }
 
 struct Recovery<'a> {

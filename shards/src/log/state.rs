@@ -110,21 +110,23 @@ impl WritePlan {
 /// See the module's head. Lives in its log's `RefCell` on the owning shard.
 #[derive(Debug)]
 pub struct LogState {
-    config: LogConfig,
-    segments: Vec<Segment>,
-    log_start: i64,
-    log_end: i64,
+    pub(super) config: LogConfig,
+    pub(super) segments: Vec<Segment>,
+    pub(super) log_start: i64,
+    pub(super) log_end: i64,
     /// Everything below is as safe as was asked for when it was appended.
-    safe_end: i64,
-    tail: VecDeque<TailBatch>,
+    pub(super) safe_end: i64,
+    pub(super) tail: VecDeque<TailBatch>,
     /// Batches of `tail`, from its end, that are not yet written.
-    dirty: usize,
-    dirty_bytes: usize,
+    pub(super) dirty: usize,
+    pub(super) dirty_bytes: usize,
     /// The bytes of the active segment's last, partly filled block.
-    partial_block: Vec<u8>,
-    writing: bool,
-    producers: Producers,
-    failure: Option<String>,
+    pub(super) partial_block: Vec<u8>,
+    pub(super) writing: bool,
+    pub(super) producers: Producers,
+    pub(super) failure: Option<String>,
+    /// Batches that left `tail` although nobody evicted them: they are still counted outside.
+    pub(super) unaccounted: usize,
 }
 
 impl LogState {
@@ -152,6 +154,7 @@ impl LogState {
             writing: false,
             producers,
             failure: None,
+            unaccounted: 0,
         }
     }
 
@@ -182,6 +185,10 @@ impl LogState {
 
     pub fn dirty_bytes(&self) -> usize {
         self.dirty_bytes
+    }
+
+    pub fn delete_delay_ms(&self) -> u64 {
+        self.config.delete_delay_ms
     }
 
     pub fn set_config(&mut self, config: LogConfig) {
@@ -275,14 +282,17 @@ impl LogState {
     /// What the writer should do next. One write is under way at a time: appends that arrive
     /// meanwhile gather for the next one, which is group commit without a timer.
     pub fn next_step(&mut self) -> WriterStep {
-        if self.writing || self.failure.is_some() || self.dirty == 0 {
+        if self.writing || self.failure.is_some() {
             return WriterStep::Idle;
         }
         let first = self.tail.len() - self.dirty;
-        let target = self.tail[first].segment;
+        let target = self.tail.get(first).map_or(self.active().base_offset, |b| b.segment);
         if let Some(step) = self.seal_before(target) {
             self.writing = true;
             return step;
+        }
+        if self.dirty == 0 {
+            return WriterStep::Idle;
         }
         let plan = self.plan_write(first, target);
         self.writing = true;
@@ -391,6 +401,10 @@ impl LogState {
 
     /// Drops the oldest batch kept in memory if it has been written; returns whether it was.
     pub fn evict_oldest(&mut self) -> bool {
+        if self.unaccounted > 0 {
+            self.unaccounted -= 1;
+            return true;
+        }
         self.tail.len() > self.dirty && self.tail.pop_front().is_some()
     }
 

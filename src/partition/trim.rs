@@ -1,0 +1,42 @@
+//! Deleting records: on demand, and what is expired.
+
+use std::time::Duration;
+
+use corelane_shards::runtime::sleep;
+
+use super::{error_code, PartitionTable, Trim};
+use crate::clock::now_ms;
+use crate::wire::ErrorCode;
+
+/// Moves each partition's log start offset up and deletes the segments before it.
+pub async fn trim_all(table: &PartitionTable, trims: &[Trim]) -> Vec<Result<i64, ErrorCode>> {
+    let mut starts = Vec::with_capacity(trims.len());
+    for trim in trims {
+        starts.push(trim_one(table, trim).await);
+    }
+    starts
+}
+
+async fn trim_one(table: &PartitionTable, trim: &Trim) -> Result<i64, ErrorCode> {
+    let partition = table.get(&trim.key).ok_or(ErrorCode::NotLeaderOrFollower)?;
+    let offset = if trim.offset == -1 { partition.log.safe_end() } else { trim.offset };
+    let start = partition.log.delete_records(offset).await.map_err(|e| error_code(&e))?;
+    if let Err(error) = partition.log.delete_expired(now_ms()).await {
+        tracing::warn!("segments before offset {start} stay for now: {error}");
+    }
+    Ok(start)
+}
+
+/// Deletes what is expired of a shard's partitions, for ever: one look at all of them each
+/// `interval`.
+pub async fn delete_expired(table: &PartitionTable, interval: Duration) {
+    loop {
+        sleep(interval).await;
+        for key in table.keys() {
+            let Some(partition) = table.get(&key) else { continue };
+            if let Err(error) = partition.log.delete_expired(now_ms()).await {
+                tracing::warn!("old segments stay for now: {error}");
+            }
+        }
+    }
+}
