@@ -79,5 +79,10 @@ P
   tool org.apache.kafka.tools.GetOffsetShell --bootstrap-server "$b" --topic java1 | grep -qx "java1:0:5000"; ok "kafka-get-offsets"
   tool org.apache.kafka.tools.ProducerPerformance --topic java --num-records 200000 --record-size 200 --throughput -1 \
     --producer-props bootstrap.servers="$b" | tail -1; ok "kafka-producer-perf-test"
+  echo '{"partitions":[{"topic":"java1","partition":0,"offset":1000}],"version":1}' >"$work/trim.json"
+  tool org.apache.kafka.tools.DeleteRecordsCommand --bootstrap-server "$b" --offset-json-file "$work/trim.json" \
+    | grep -q "java1-0.*1000"
+  tool org.apache.kafka.tools.GetOffsetShell --bootstrap-server "$b" --topic java1 --time -2 | grep -qx "java1:0:1000"
+  ok "kafka-delete-records"
   tool org.apache.kafka.tools.BrokerApiVersionsCommand --bootstrap-server "$b" | head -3; ok "kafka-broker-api-versions"
 else skip "Apache Kafka's tools (java and mvn are needed)"; fi

@@ -58,6 +58,9 @@ struct Deliveries {
     first_error: std::sync::Mutex<Option<String>>,
 }
 
+/// A flush sleeps for all of its time where another thread takes the answers: it is kept short.
+const FLUSH_STEP: Duration = Duration::from_millis(20);
+
 struct Counted(Arc<Deliveries>);
 
 impl ClientContext for Counted {
@@ -118,7 +121,7 @@ pub fn run(args: Args) -> Result<(), Failure> {
         }
     }
     while producer.in_flight_count() > 0 {
-        producer.flush(Duration::from_millis(500)).or_else(ignore_timeout)?;
+        producer.flush(FLUSH_STEP).or_else(ignore_timeout)?;
         progress.set_position(deliveries.done.load(Ordering::Relaxed));
     }
     progress.finish_and_clear();
@@ -189,7 +192,7 @@ fn send(
                     return Err(error.into());
                 }
                 record = back;
-                producer.flush(Duration::from_millis(20)).or_else(ignore_timeout)?;
+                producer.flush(FLUSH_STEP).or_else(ignore_timeout)?;
             }
         }
     }
