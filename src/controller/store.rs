@@ -30,6 +30,8 @@ pub struct MetadataStore {
     path: PathBuf,
     file: File,
     len: u64,
+    /// What the file holds behind `len` is not known.
+    broken: bool,
 }
 
 impl MetadataStore {
@@ -61,16 +63,26 @@ impl MetadataStore {
         Ok((store, records))
     }
 
-    /// Adds one decision, durably.
+    /// Adds one decision, durably. What a failed write left is cut off again; after a failed sync,
+    /// which may have lost anything, nothing more is written until the next start.
     ///
     /// # Errors
     /// The disk's; the decision must then not be acted on.
     pub fn append(&mut self, records: &[MetadataRecord]) -> Result<(), StoreError> {
-        let frame = frame(records);
-        let path = &self.path;
+        let path = self.path.clone();
         let io = |why| StoreError::Io { path: path.clone(), why };
-        self.file.write_all(&frame).map_err(io)?;
-        self.file.sync_data().map_err(io)?;
+        if self.broken {
+            return Err(io(io::Error::other("a write failed before: restart the broker")));
+        }
+        let frame = frame(records);
+        if let Err(why) = self.file.write_all(&frame) {
+            self.broken = self.file.set_len(self.len).is_err();
+            return Err(io(why));
+        }
+        if let Err(why) = self.file.sync_data() {
+            self.broken = true;
+            return Err(io(why));
+        }
         self.len += frame.len() as u64;
         Ok(())
     }
@@ -105,7 +117,8 @@ impl MetadataStore {
             File::open(dir)?.sync_all()?;
         }
         let file = OpenOptions::new().append(true).open(path)?;
-        Ok(MetadataStore { path: path.to_path_buf(), file, len: content.len() as u64 })
+        let len = content.len() as u64;
+        Ok(MetadataStore { path: path.to_path_buf(), file, len, broken: false })
     }
 }
 
@@ -183,6 +196,20 @@ mod tests {
             let (_, records) = MetadataStore::open(dir.path()).expect("opens");
             assert_eq!(records, [deleted(1), deleted(2), deleted(4)]);
         }
+    }
+
+    #[test]
+    fn after_a_write_that_failed_and_could_not_be_undone_nothing_is_written() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let bytes = written(dir.path());
+        let path = dir.path().join("corelane-metadata/metadata.log");
+        let (mut store, _) = MetadataStore::open(dir.path()).expect("opens");
+        let good = std::mem::replace(&mut store.file, File::open(&path).expect("to read only"));
+        assert!(store.append(&[deleted(4)]).is_err());
+        store.file = good;
+        let error = store.append(&[deleted(4)]).expect_err("is broken").to_string();
+        assert!(error.contains("restart"), "{error}");
+        assert_eq!(fs::read(&path).expect("reads"), bytes);
     }
 
     #[test]

@@ -22,7 +22,9 @@ use crate::wire::ErrorCode;
 /// Kafka's code for a log's error.
 pub fn error_code(error: &LogError) -> ErrorCode {
     match error {
-        LogError::Offline(_) | LogError::Disk(_) => ErrorCode::KafkaStorageError,
+        LogError::Offline(_) | LogError::NoSpace | LogError::Disk(_) => {
+            ErrorCode::KafkaStorageError
+        }
         LogError::Closed => ErrorCode::NotLeaderOrFollower,
         LogError::Batch(_) | LogError::Corrupt { .. } => ErrorCode::CorruptMessage,
         LogError::OffsetOutOfRange { .. } => ErrorCode::OffsetOutOfRange,

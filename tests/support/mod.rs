@@ -24,11 +24,13 @@ pub struct Setup {
     pub shards: usize,
     /// Further lines of the configuration file.
     pub extra: String,
+    /// The data directory is a file system of its own, of this size, as `mount` takes it.
+    pub disk_size: Option<&'static str>,
 }
 
 impl Setup {
     pub fn new(mode: &'static str) -> Self {
-        Setup { mode, shards: 2, extra: String::new() }
+        Setup { mode, shards: 2, extra: String::new(), disk_size: None }
     }
 }
 
@@ -70,7 +72,7 @@ impl Broker {
         std::fs::write(&config, text).expect("writes");
         // In per-shard mode the port after the free one may be taken: try again with others.
         for _ in 0..10 {
-            let mut child = Command::new(BINARY)
+            let mut child = command(&setup, &data)
                 .args(["serve", "--listen", listen, "--shards", &setup.shards.to_string()])
                 .arg("--config")
                 .arg(&config)
@@ -113,6 +115,12 @@ impl Broker {
         self.child.wait().expect("ends").code()
     }
 
+    /// The data directory as the broker sees it.
+    pub fn data_inside(&self) -> PathBuf {
+        let inside = format!("/proc/{}/root{}", self.child.id(), self.data.display());
+        PathBuf::from(inside)
+    }
+
     pub fn is_running(&mut self) -> bool {
         matches!(self.child.try_wait(), Ok(None))
     }
@@ -146,6 +154,24 @@ impl Drop for Broker {
     fn drop(&mut self) {
         self.kill();
     }
+}
+
+/// The broker's program, in a mount namespace of its own where it needs a disk of its own.
+fn command(setup: &Setup, data: &std::path::Path) -> Command {
+    let Some(size) = setup.disk_size else { return Command::new(BINARY) };
+    std::fs::create_dir_all(data).expect("makes");
+    let mount = format!("mount -t tmpfs -o size={size} none \"$0\" && exec \"$@\"");
+    let mut command = Command::new("unshare");
+    command.args(["--mount", "--map-root-user", "sh", "-c", &mount]).arg(data).arg(BINARY);
+    command
+}
+
+/// Whether [`Setup::disk_size`] can be had: some machines forbid it to ordinary users.
+pub fn can_mount() -> bool {
+    let mount = "mount -t tmpfs none /mnt";
+    let mut unshare = Command::new("unshare");
+    let tried = unshare.args(["--mount", "--map-root-user", "sh", "-c", mount]);
+    tried.stderr(Stdio::null()).status().is_ok_and(|status| status.success())
 }
 
 /// Runs `serve` with wrong arguments: exit code and what it says.

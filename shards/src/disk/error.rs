@@ -33,10 +33,22 @@ impl DiskError {
         }
     }
 
+    /// Whether there was no space, or none was allowed, for a write that can be tried again. A sync
+    /// cannot.
+    pub fn is_no_space(&self) -> bool {
+        let full = self.os_code == Some(libc::ENOSPC) || self.os_code == Some(libc::EDQUOT);
+        // Space that runs out in the middle of a write makes it a short one.
+        (full && self.operation != "fdatasync") || self.kind == io::ErrorKind::WriteZero
+    }
+
     /// A write or read that moved fewer bytes than asked for.
     pub fn short(operation: &'static str, path: &Path, moved: usize, wanted: usize) -> Self {
         let text = format!("only {moved} of {wanted} bytes");
-        DiskError::new(operation, path, io::Error::new(io::ErrorKind::UnexpectedEof, text))
+        let kind = match operation {
+            "write" => io::ErrorKind::WriteZero,
+            _ => io::ErrorKind::UnexpectedEof,
+        };
+        DiskError::new(operation, path, io::Error::new(kind, text))
     }
 
     pub fn path(&self) -> PathBuf {

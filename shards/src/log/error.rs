@@ -7,6 +7,9 @@ pub enum LogError {
     /// The log failed before and takes nothing more until the broker is restarted.
     #[error("the log is offline since: {0}")]
     Offline(String),
+    /// The log goes on by itself once there is space.
+    #[error("no space is left on the disk")]
+    NoSpace,
     #[error(transparent)]
     Disk(#[from] DiskError),
     #[error("invalid record batch: {0}")]

@@ -13,7 +13,7 @@ use super::producers::Producers;
 use super::segment::{file_path, Segment};
 use super::snapshots;
 use super::state::{Appended, LogState, NewBatch, WritePlan, WriterStep};
-use crate::disk::{self, align_down, DiskError, File, HandleKind, WriteBuffer};
+use crate::disk::{self, align_down, align_up, DiskError, File, HandleKind, WriteBuffer};
 
 /// Told when an append is as safe as was asked for, or never will be. One waiter stands for a
 /// whole request; `index` says which of its appends.
@@ -194,26 +194,54 @@ impl Log {
         loop {
             let step = self.state.borrow_mut().next_step();
             let done = match step {
-                WriterStep::Idle => return,
+                WriterStep::Idle => return self.space_is_back(),
                 WriterStep::Seal { segment, size, next } => self.seal(segment, size, next).await,
                 WriterStep::Write(plan) => self.write(plan).await,
             };
-            if let Err(error) = done {
-                self.fail(&error);
-                return;
+            match done {
+                Ok(()) => self.space_is_back(),
+                Err(error) if error.is_no_space() => return self.wait_for_space(&error),
+                Err(error) => return self.fail(&error),
             }
         }
     }
 
     async fn write(&self, mut plan: WritePlan) -> Result<(), DiskError> {
+        let last_block = match self.write_out(&mut plan).await {
+            Ok(last_block) => last_block,
+            Err(error) => {
+                self.state.borrow_mut().keep_partial_block(std::mem::take(&mut plan.head));
+                return Err(error);
+            }
+        };
+        let (before, safe_end) = {
+            let mut state = self.state.borrow_mut();
+            let before = state.safe_end();
+            (before, state.write_done(&plan, last_block))
+        };
+        self.env.tail.shrink();
+        self.tell(safe_end);
+        if safe_end > before {
+            self.advance_watchers(plan.parts.iter().map(|p| p.len() as u64).sum());
+        }
+        Ok(())
+    }
+
+    /// Writes a plan's bytes, as durably as it says; returns what its last block holds.
+    async fn write_out(&self, plan: &mut WritePlan) -> Result<Vec<u8>, DiskError> {
         let mut buffer = WriteBuffer::new(plan.len_bytes());
         plan.fill(buffer.bytes_mut());
-        let mut last_block = std::mem::take(&mut plan.head);
-        last_block.clear();
         let last_at = (align_down(plan.end) - plan.start) as usize;
-        last_block.extend_from_slice(&buffer.bytes()[last_at..(plan.end - plan.start) as usize]);
+        let last_block = buffer.bytes()[last_at..(plan.end - plan.start) as usize].to_vec();
         if let Some(size) = plan.allocate {
-            self.file(plan.segment, HandleKind::Write).await?.allocate(size).await?;
+            let file = self.file(plan.segment, HandleKind::Write).await?;
+            plan.allocate = Some(match file.allocate(size).await {
+                Err(error) if error.is_no_space() => {
+                    let least = align_up(plan.end);
+                    file.allocate(least).await.map(|()| least)?
+                }
+                done => done.map(|()| size)?,
+            });
         }
         if plan.durable && plan.follows_durable {
             let file = self.file(plan.segment, HandleKind::WriteDurable).await?;
@@ -226,17 +254,7 @@ impl Log {
                 file.sync_data().await?;
             }
         }
-        let (before, safe_end) = {
-            let mut state = self.state.borrow_mut();
-            let before = state.safe_end();
-            (before, state.write_done(&plan, last_block))
-        };
-        self.env.tail.shrink();
-        self.tell(safe_end);
-        if safe_end > before {
-            self.advance_watchers(plan.parts.iter().map(|p| p.len() as u64).sum());
-        }
-        Ok(())
+        Ok(last_block)
     }
 
     /// Closes a full segment: everything in it durable, its file cut to its true size, its
@@ -293,6 +311,9 @@ impl Log {
         self.run_writer().await;
         if let Some(failure) = self.failure() {
             return Err(LogError::Offline(failure));
+        }
+        if self.state.borrow().is_full() {
+            return Err(LogError::NoSpace);
         }
         let (segment, written, allocated, synced) = {
             let state = self.state.borrow();
@@ -355,7 +376,11 @@ impl Log {
         }
     }
 
-    fn tell_all(&self, error: LogError) {
+    pub(super) fn is_closed(&self) -> bool {
+        self.closed.get()
+    }
+
+    pub(super) fn tell_all(&self, error: LogError) {
         let waiters = std::mem::take(&mut *self.waiters.borrow_mut());
         for waiter in waiters {
             waiter.waiter.done(waiter.index, Err(error.clone()));

@@ -12,6 +12,7 @@ mod compression;
 mod config;
 mod env;
 mod error;
+mod full;
 mod index;
 mod loads;
 #[allow(clippy::module_inception)]

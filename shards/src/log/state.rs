@@ -125,6 +125,8 @@ pub struct LogState {
     pub(super) writing: bool,
     pub(super) producers: Producers,
     pub(super) failure: Option<String>,
+    /// There is no space to write to.
+    pub(super) full: bool,
     /// Batches that left `tail` although nobody evicted them: they are still counted outside.
     pub(super) unaccounted: usize,
 }
@@ -154,6 +156,7 @@ impl LogState {
             writing: false,
             producers,
             failure: None,
+            full: false,
             unaccounted: 0,
         }
     }
@@ -209,6 +212,9 @@ impl LogState {
     ) -> Result<Appended, LogError> {
         if let Some(failure) = &self.failure {
             return Err(LogError::Offline(failure.clone()));
+        }
+        if self.full {
+            return Err(LogError::NoSpace);
         }
         let header =
             BatchHeader::peek(&bytes).ok_or(batch::BatchError::TooShort { have: bytes.len() })?;
@@ -374,7 +380,7 @@ impl LogState {
     /// The producers as they were at the base of a segment that is about to get its file. Later
     /// appends must not be in it: they may be lost while it stays.
     pub fn take_snapshot(&mut self, base_offset: i64) -> Option<Vec<u8>> {
-        self.segment_mut(base_offset).producers_at_base.take()
+        self.segment_mut(base_offset).producers_at_base.clone()
     }
 
     /// A segment was sealed: synced, cut to its size, its index files written.
@@ -384,6 +390,11 @@ impl LogState {
         let segment = self.segment_mut(base_offset);
         segment.synced = segment.size;
         segment.allocated = segment.size;
+        // The next one's snapshot is on disk.
+        let at = self.position_of(base_offset);
+        if let Some(next) = self.segments.get_mut(at + 1) {
+            next.producers_at_base = None;
+        }
     }
 
     /// Everything written so far in the active segment is durable, and the file has its true size.
