@@ -84,5 +84,7 @@ P
     | grep -q "java1-0.*1000"
   tool org.apache.kafka.tools.GetOffsetShell --bootstrap-server "$b" --topic java1 --time -2 | grep -qx "java1:0:1000"
   ok "kafka-delete-records"
+  tool org.apache.kafka.tools.LogDirsCommand --bootstrap-server "$b" --describe --topic-list java1 \
+    | grep -q '"partition":"java1-0","size":[1-9]'; ok "kafka-log-dirs"
   tool org.apache.kafka.tools.BrokerApiVersionsCommand --bootstrap-server "$b" | head -3; ok "kafka-broker-api-versions"
 else skip "Apache Kafka's tools (java and mvn are needed)"; fi

@@ -198,6 +198,15 @@ fn every_api_answers_in_every_version_it_is_advertised_for() {
                     let request = OffsetForLeaderEpochRequest::default().with_topics(vec![topic]);
                     ask!(request, OffsetForLeaderEpochResponse);
                 }
+                ApiKey::DescribeLogDirs => {
+                    let request = DescribeLogDirsRequest::default().with_topics(None);
+                    let response: DescribeLogDirsResponse = client.ask(api.key, version, &request);
+                    let dir = &response.results[0];
+                    let held = dir.topics.iter().find(|topic| topic.name == name("t"));
+                    assert!(held.expect("is there").partitions[0].partition_size > 60);
+                    assert!(version < 4 || dir.total_bytes >= dir.usable_bytes);
+                    assert!(version < 4 || dir.usable_bytes > 0);
+                }
                 ApiKey::CreatePartitions => {
                     ask!(CreatePartitionsRequest::default(), CreatePartitionsResponse);
                 }

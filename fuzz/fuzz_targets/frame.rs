@@ -29,6 +29,7 @@ fuzz_target!(|data: &[u8]| {
         ApiKey::InitProducerId => decode!(InitProducerIdRequest),
         ApiKey::OffsetForLeaderEpoch => decode!(OffsetForLeaderEpochRequest),
         ApiKey::DescribeConfigs => decode!(DescribeConfigsRequest),
+        ApiKey::DescribeLogDirs => decode!(DescribeLogDirsRequest),
         ApiKey::CreatePartitions => decode!(CreatePartitionsRequest),
         ApiKey::DescribeCluster => decode!(DescribeClusterRequest),
         _ => {}

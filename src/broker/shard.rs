@@ -192,6 +192,10 @@ impl Shard {
                     answer(Outcome::Trim(trim::trim_all(&shard.table, &trims).await));
                 });
             }
+            Operation::Sizes(keys) => {
+                let size = |key| self.table.get(key).map(|partition| partition.log.size_bytes());
+                answer(Outcome::Sizes(keys.iter().map(size).collect()));
+            }
             Operation::Epochs(queries) => {
                 answer(Outcome::Epochs(offsets::epoch_ends(&self.table, &queries)));
             }

@@ -8,6 +8,7 @@ mod delete_records;
 mod delete_topics;
 mod describe_cluster;
 mod describe_configs;
+mod describe_log_dirs;
 mod fetch;
 mod fetch_session;
 mod find_coordinator;
@@ -73,6 +74,7 @@ pub async fn dispatch(
         ApiKey::InitProducerId => answer!(init_producer_id),
         ApiKey::OffsetForLeaderEpoch => answer!(offset_for_leader_epoch),
         ApiKey::DescribeConfigs => answer!(describe_configs),
+        ApiKey::DescribeLogDirs => answer!(describe_log_dirs),
         ApiKey::CreatePartitions => answer!(create_partitions),
         ApiKey::DescribeCluster => answer!(describe_cluster),
         other => Err(WireError::UnknownApi(other as i16)),

@@ -23,6 +23,7 @@ pub enum Operation {
     Offsets(Vec<OffsetQuery>),
     Epochs(Vec<EpochQuery>),
     Trim(Vec<Trim>),
+    Sizes(Vec<PartitionKey>),
 }
 
 /// What comes back, in the order of the entries asked for.
@@ -33,6 +34,8 @@ pub enum Outcome {
     Epochs(Vec<EpochEnd>),
     /// New log start offsets.
     Trim(Vec<Result<i64, ErrorCode>>),
+    /// Bytes of the logs; `None` where one is not open.
+    Sizes(Vec<Option<u64>>),
 }
 
 /// Checked batches for one shard's partitions.

@@ -279,6 +279,7 @@ mod tests {
             OffsetForLeaderEpoch => OffsetForLeaderEpochRequest,
             DescribeConfigs => DescribeConfigsRequest,
             CreatePartitions => CreatePartitionsRequest,
+            DescribeLogDirs => DescribeLogDirsRequest,
             DescribeCluster => DescribeClusterRequest,
         )
     }

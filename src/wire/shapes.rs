@@ -123,6 +123,7 @@ const SHAPES: &[Shape] = &[
             from(3, BYTE),
         ],
     ),
+    shape(ApiKey::DescribeLogDirs, 2, &[all(list(&Kind::Group(&[all(TEXT), all(list(&I32))])))]),
     shape(
         ApiKey::CreatePartitions,
         2,

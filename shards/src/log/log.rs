@@ -38,8 +38,8 @@ pub struct Log {
     pub(super) state: RefCell<LogState>,
     waiters: RefCell<VecDeque<Waiter>>,
     watchers: RefCell<Vec<Weak<dyn EndWatcher>>>,
-    writer_running: Cell<bool>,
-    closed: Cell<bool>,
+    pub(super) writer_running: Cell<bool>,
+    pub(super) closed: Cell<bool>,
 }
 
 struct Waiter {
@@ -108,6 +108,11 @@ impl Log {
 
     pub fn set_config(&self, config: LogConfig) {
         self.state.borrow_mut().set_config(config);
+    }
+
+    /// Bytes of all batches in all segments.
+    pub fn size_bytes(&self) -> u64 {
+        self.state.borrow().size_bytes()
     }
 
     /// Bytes appended but not yet written.
@@ -190,7 +195,7 @@ impl Log {
         self.env.foreground.spawn(writer).detach();
     }
 
-    async fn run_writer(self: &Rc<Self>) {
+    pub(super) async fn run_writer(self: &Rc<Self>) {
         loop {
             let step = self.state.borrow_mut().next_step();
             let done = match step {
@@ -275,7 +280,7 @@ impl Log {
         Ok(())
     }
 
-    async fn write_index(&self, segment: i64) -> Result<(), DiskError> {
+    pub(super) async fn write_index(&self, segment: i64) -> Result<(), DiskError> {
         let index = {
             let state = self.state.borrow();
             state.segment_for(segment).and_then(|s| s.index.clone())
@@ -289,63 +294,6 @@ impl Log {
     pub(super) async fn file(&self, segment: i64, kind: HandleKind) -> Result<Rc<File>, DiskError> {
         let path = || file_path(&self.dir, segment, "log");
         self.env.handles.get((self.id, segment, kind), path).await
-    }
-
-    /// Writes what is still to be written, makes everything durable, cuts the preallocated space
-    /// off and leaves indexes and producers beside it: the directory is then whole, as Kafka lays
-    /// it out. Nothing can be appended afterwards.
-    ///
-    /// # Errors
-    /// The log was offline, or goes offline now.
-    pub async fn close(self: &Rc<Self>) -> Result<(), LogError> {
-        self.closed.set(true);
-        let flushed = self.flush_and_trim().await;
-        self.tell_all(LogError::Closed);
-        flushed
-    }
-
-    async fn flush_and_trim(self: &Rc<Self>) -> Result<(), LogError> {
-        while self.writer_running.get() {
-            crate::runtime::yield_now().await;
-        }
-        self.run_writer().await;
-        if let Some(failure) = self.failure() {
-            return Err(LogError::Offline(failure));
-        }
-        if self.state.borrow().is_full() {
-            return Err(LogError::NoSpace);
-        }
-        let (segment, written, allocated, synced) = {
-            let state = self.state.borrow();
-            let active = state.active();
-            (active.base_offset, active.written, active.allocated, active.synced)
-        };
-        if allocated == written && synced == written {
-            return Ok(());
-        }
-        let file = self.file(segment, HandleKind::Write).await?;
-        file.truncate(written).await?;
-        file.sync_data().await?;
-        self.write_index(segment).await?;
-        let (end, producers) = {
-            let mut state = self.state.borrow_mut();
-            state.trimmed();
-            (state.log_end(), state.producers().encode())
-        };
-        snapshots::write(&self.dir, end, producers).await?;
-        self.env.handles.forget(self.id, segment);
-        Ok(())
-    }
-
-    /// Ends everything that waits on this log and forgets its files; the caller removes them.
-    pub fn retire(&self) {
-        self.closed.set(true);
-        self.state.borrow_mut().fail("the partition was deleted".to_string());
-        self.tell_all(LogError::Closed);
-        let segments: Vec<i64> =
-            self.state.borrow().segments().iter().map(|s| s.base_offset).collect();
-        segments.into_iter().for_each(|segment| self.env.handles.forget(self.id, segment));
-        self.env.blocks.forget(self.id);
     }
 
     fn fail(&self, error: &DiskError) {
@@ -374,10 +322,6 @@ impl Log {
             let Some(next) = next else { return };
             next.waiter.done(next.index, Ok(()));
         }
-    }
-
-    pub(super) fn is_closed(&self) -> bool {
-        self.closed.get()
     }
 
     pub(super) fn tell_all(&self, error: LogError) {

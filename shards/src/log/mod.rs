@@ -8,6 +8,7 @@
 
 pub mod batch;
 mod blocks;
+mod closing;
 mod compression;
 mod config;
 mod env;

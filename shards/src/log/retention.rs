@@ -30,7 +30,7 @@ impl LogState {
     /// What may be deleted at `now_ms`. Nothing that is not written, or that consumers may not see
     /// yet, and never the active segment.
     pub fn expired(&mut self, now_ms: i64) -> Expired {
-        let total: u64 = self.segments.iter().map(|s| s.size).sum();
+        let total = self.size_bytes();
         let limit = u64::try_from(self.config.retention_bytes).ok().filter(|_| self.config.delete);
         let mut excess = limit.map_or(0, |limit| total.saturating_sub(limit));
         let mut expired = Expired::default();

@@ -186,6 +186,11 @@ impl LogState {
         self.failure.as_deref()
     }
 
+    /// Bytes of all batches in all segments.
+    pub fn size_bytes(&self) -> u64 {
+        self.segments.iter().map(|segment| segment.size).sum()
+    }
+
     pub fn dirty_bytes(&self) -> usize {
         self.dirty_bytes
     }

@@ -1,0 +1,107 @@
+//! DescribeLogDirs (key 35), versions 1–4 (KIP-113, KIP-827): what each log directory holds, and
+//! how large its disk is. Knowingly missing: directories that are offline, moves between them.
+
+use std::path::PathBuf;
+
+use corelane_shards::runtime::{spawn_blocking, ShardId};
+use kafka_protocol::messages::describe_log_dirs_request::DescribableLogDirTopic;
+use kafka_protocol::messages::describe_log_dirs_response::{
+    DescribeLogDirsPartition, DescribeLogDirsResult, DescribeLogDirsTopic,
+};
+use kafka_protocol::messages::{DescribeLogDirsRequest, DescribeLogDirsResponse, TopicName};
+
+use super::route::Groups;
+use super::RequestContext;
+use crate::config::Advertise;
+use crate::metadata::TopicImage;
+use crate::partition::{Operation, Outcome, PartitionKey};
+use crate::wire::{ErrorCode, StrBytes};
+
+/// One partition that is asked about.
+struct Asked {
+    topic: StrBytes,
+    index: i32,
+    log_dir: usize,
+    size: Option<u64>,
+}
+
+pub async fn handle(
+    cx: &RequestContext,
+    _version: i16,
+    request: DescribeLogDirsRequest,
+) -> DescribeLogDirsResponse {
+    let mut asked = Vec::new();
+    let mut groups = Groups::new();
+    let mut ask = |topic: &TopicImage, index: usize| {
+        let place = topic.partitions[index];
+        if !is_ours(cx, place.shard) {
+            return;
+        }
+        let index = index as i32;
+        groups.add(place.shard, asked.len(), PartitionKey { topic: topic.id, index });
+        let topic = StrBytes::from_string(topic.name.to_string());
+        asked.push(Asked { topic, index, log_dir: place.log_dir, size: None });
+    };
+    let image = cx.shard.image();
+    match &request.topics {
+        None => {
+            for topic in image.topics.values() {
+                (0..topic.partitions.len()).for_each(|index| ask(topic, index));
+            }
+        }
+        Some(topics) => {
+            for DescribableLogDirTopic { topic, partitions, .. } in topics {
+                let Some(topic) = image.by_name(topic) else { continue };
+                let there = |index: &i32| usize::try_from(*index).ok();
+                let indexes = partitions.iter().filter_map(there);
+                indexes.filter(|i| *i < topic.partitions.len()).for_each(|i| ask(topic, i));
+            }
+        }
+    }
+    for (owner, places, keys) in groups.into_parts() {
+        let Ok(routed) = cx.shard.route(owner, Operation::Sizes(keys)).await else { continue };
+        if let Some(Outcome::Sizes(sizes)) = routed.outcome().await {
+            places.into_iter().zip(sizes).for_each(|(place, size)| asked[place].size = size);
+        }
+    }
+    let mut results = Vec::with_capacity(cx.shard.config.log_dirs.len());
+    for (number, path) in cx.shard.config.log_dirs.iter().enumerate() {
+        let held = asked.iter().filter(|a| a.log_dir == number);
+        results.push(describe(path.clone(), held).await);
+    }
+    DescribeLogDirsResponse::default().with_results(results)
+}
+
+/// Where each shard is shown as a node of its own, each tells of its own partitions.
+fn is_ours(cx: &RequestContext, owner: ShardId) -> bool {
+    cx.shard.config.advertise == Advertise::Single || owner == cx.shard.id
+}
+
+async fn describe(path: PathBuf, held: impl Iterator<Item = &Asked>) -> DescribeLogDirsResult {
+    let mut topics: Vec<DescribeLogDirsTopic> = Vec::new();
+    for Asked { topic, index, size, .. } in held {
+        let Some(size) = size else { continue };
+        if topics.last().is_none_or(|last| last.name.0 != *topic) {
+            topics.push(DescribeLogDirsTopic::default().with_name(TopicName(topic.clone())));
+        }
+        if let Some(last) = topics.last_mut() {
+            last.partitions.push(
+                DescribeLogDirsPartition::default()
+                    .with_partition_index(*index)
+                    .with_partition_size(*size as i64),
+            );
+        }
+    }
+    let absolute = std::path::absolute(&path).unwrap_or_else(|_| path.clone());
+    let name = StrBytes::from_string(absolute.display().to_string());
+    let result = DescribeLogDirsResult::default().with_log_dir(name).with_topics(topics);
+    match spawn_blocking(move || rustix::fs::statvfs(&path)).await {
+        Ok(disk) => result
+            .with_total_bytes((disk.f_blocks * disk.f_frsize) as i64)
+            .with_usable_bytes((disk.f_bavail * disk.f_frsize) as i64),
+        Err(error) => {
+            tracing::warn!("log directory {}: {error}", absolute.display());
+            result.with_error_code(ErrorCode::KafkaStorageError.code())
+        }
+    }
+}
