@@ -149,6 +149,32 @@ fn a_crashed_log_keeps_all_that_was_acknowledged() {
 }
 
 #[test]
+fn a_segment_begun_right_after_a_restart_holds_its_own_bytes_alone() {
+    for clean in [true, false] {
+        on_shard(move |env| async move {
+            let dir = tempfile::tempdir().expect("a directory");
+            let path = dir.path().join("t-0");
+            let log = create(&env, &path, LogConfig::default()).await;
+            fill(&log, 30).await;
+            if clean {
+                log.close().await.expect("closes");
+            }
+            drop(log);
+            // The first append finds the segment too large and begins another.
+            let small = LogConfig { segment_bytes: 1_000, ..LogConfig::default() };
+            let (log, _) = recover(&env, &path, small.clone(), clean).await.expect("recovers");
+            fill(&log, 1).await;
+            let written = read_all(&log, 0).await;
+            assert_eq!(offsets(&written), (0..31).map(|n| n * 2).collect::<Vec<i64>>());
+            drop(log);
+            let (log, report) = recover(&env, &path, small, false).await.expect("recovers");
+            assert_eq!((log.log_end(), report.cut_bytes), (62, 0));
+            assert_eq!(read_all(&log, 0).await, written);
+        });
+    }
+}
+
+#[test]
 fn a_torn_tail_is_cut_at_the_last_whole_batch_wherever_it_tears() {
     on_shard(|env| async move {
         let dir = tempfile::tempdir().expect("a directory");

@@ -48,7 +48,7 @@ pub async fn recover(
     }
     let (from, mut producers) = snapshots::load(dir, i64::MIN, i64::MAX).await?;
     let mut recovery = Recovery { dir, config: &config, clean, report: &mut report, from };
-    let (segments, log_end) = recovery.segments(&bases, &mut producers).await?;
+    let (mut segments, log_end) = recovery.segments(&bases, &mut producers).await?;
     if from > log_end {
         // The snapshot is ahead of the log: damage took batches back. Start from an older one.
         tracing::warn!(log = %dir.display(), "the producer snapshot at {from} is ahead of the log");
@@ -59,6 +59,7 @@ pub async fn recover(
         let kept: Vec<i64> = segments.iter().map(|s| s.base_offset).collect();
         recovery.segments(&kept, &mut producers).await?;
     }
+    seal_all_but_the_last(&mut segments);
     let partial_block = read_partial_block(dir, segments.last()).await?;
     let first = segments.first().map_or(0, |s| s.base_offset);
     let log_start = read_log_start(dir).await?.clamp(first, log_end.max(first));
@@ -69,6 +70,13 @@ pub async fn recover(
 async fn list_segments(dir: &Path) -> Result<Vec<i64>, DiskError> {
     let names = disk::list_dir(dir).await?;
     Ok(names.iter().filter_map(|(name, _)| parse_file_name(name, "log")).collect())
+}
+
+/// The next segment is begun only when one is whole; what a crash left of that was made good.
+fn seal_all_but_the_last(segments: &mut [Segment]) {
+    if let Some((_active, before)) = segments.split_last_mut() {
+        before.iter_mut().for_each(|segment| segment.sealed = true);
+    }
 }
 
 /// What an earlier process had no time to remove.

@@ -43,7 +43,7 @@ impl LogState {
             };
             let (next, segment) = (next.base_offset, &self.segments[at]);
             let large = segment.size > 0 && excess >= segment.size;
-            let settled = segment.allocated == segment.size && next <= self.safe_end;
+            let settled = segment.sealed && next <= self.safe_end;
             if !settled || !(old || large || next <= self.log_start) {
                 break;
             }

@@ -33,6 +33,9 @@ pub struct Segment {
     pub synced: u64,
     /// File size on disk, preallocated space included.
     pub allocated: u64,
+    /// Nothing is appended any more, all of it is durable, its file has its true size, its indexes
+    /// are beside it and the next segment's file is there.
+    pub sealed: bool,
     /// Time the first batch was appended by this process, for `segment.ms`.
     pub opened_ms: Option<i64>,
     /// Shared with readers, which hold it while they look up; `None` until a reader needs it.
@@ -49,6 +52,7 @@ impl Segment {
             written: 0,
             synced: 0,
             allocated: 0,
+            sealed: false,
             opened_ms: None,
             index: Some(Rc::default()),
             producers_at_base: None,

@@ -310,13 +310,12 @@ impl LogState {
         WriterStep::Write(plan)
     }
 
-    /// A segment before `target` that is whole but not sealed: sealed ones have `allocated ==
-    /// size == synced`.
+    /// The segment before `target`, if it is not sealed yet. Whether it has anything left to write
+    /// does not matter: one that was recovered whole is sealed, too, before the next one begins.
     fn seal_before(&self, target: i64) -> Option<WriterStep> {
         let at = self.segments.partition_point(|s| s.base_offset < target);
         let previous = self.segments.get(at.checked_sub(1)?)?;
-        let sealed = previous.synced == previous.size && previous.allocated == previous.size;
-        (!sealed).then_some(WriterStep::Seal {
+        (!previous.sealed).then_some(WriterStep::Seal {
             segment: previous.base_offset,
             size: previous.size,
             next: target,
@@ -395,6 +394,7 @@ impl LogState {
         let segment = self.segment_mut(base_offset);
         segment.synced = segment.size;
         segment.allocated = segment.size;
+        segment.sealed = true;
         // The next one's snapshot is on disk.
         let at = self.position_of(base_offset);
         if let Some(next) = self.segments.get_mut(at + 1) {
