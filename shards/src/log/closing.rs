@@ -37,19 +37,22 @@ impl Log {
             let active = state.active();
             (active.base_offset, active.written, active.allocated, active.synced)
         };
-        if allocated == written && synced == written {
-            return Ok(());
+        if allocated != written || synced != written {
+            let file = self.file(segment, HandleKind::Write).await?;
+            file.truncate(written).await?;
+            file.sync_data().await?;
+            self.write_index(segment).await?;
         }
-        let file = self.file(segment, HandleKind::Write).await?;
-        file.truncate(written).await?;
-        file.sync_data().await?;
-        self.write_index(segment).await?;
         let (end, producers) = {
             let mut state = self.state.borrow_mut();
             state.trimmed();
             (state.log_end(), state.producers().encode())
         };
-        snapshots::write(&self.dir, end, producers).await?;
+        // Also where nothing was written: what recovery learned of producers is worth keeping, and
+        // without it the next start walks the segment again.
+        if snapshots::list(&self.dir).await?.last() != Some(&end) {
+            snapshots::write(&self.dir, end, producers).await?;
+        }
         self.env.handles.forget(self.id, segment);
         Ok(())
     }

@@ -130,12 +130,16 @@ impl Recovery<'_> {
             };
             let segment = if trusted { self.read_index(base).await? } else { None };
             if let Some(segment) = segment {
-                log_end = match bases.get(at + 1) {
+                let end = match bases.get(at + 1) {
                     Some(next) => *next,
                     None => self.end_of(&segment).await?,
                 };
-                segments.push(segment);
-                continue;
+                // The producers of batches behind the snapshot are known from the batches alone.
+                if self.from >= end {
+                    log_end = end;
+                    segments.push(segment);
+                    continue;
+                }
             }
             let (segment, scanned) = self.walk(base, producers).await?;
             log_end = scanned.end_offset;
