@@ -20,17 +20,6 @@ pub struct BlockLoads {
     open: RefCell<FxHashMap<BlockKey, Load>>,
 }
 
-impl BlockLoads {
-    /// Reads under way.
-    pub fn len(&self) -> usize {
-        self.open.borrow().len()
-    }
-
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-}
-
 impl Log {
     /// A whole block that is not in memory: joins the read that is under way or begins one. What
     /// is read is kept for others.

@@ -40,8 +40,10 @@ pub async fn recover(
     clean: bool,
 ) -> Result<(Rc<Log>, Recovered), LogError> {
     let mut report = Recovered::default();
-    let mut bases = list_segments(dir).await?;
-    remove_deleted(dir).await?;
+    let names = disk::list_dir(dir).await?;
+    let mut bases: Vec<i64> =
+        names.iter().filter_map(|(name, _)| parse_file_name(name, "log")).collect();
+    remove_deleted(dir, &names).await?;
     if bases.is_empty() {
         disk::write_small(&file_path(dir, 0, "log"), Vec::new()).await?;
         bases.push(0);
@@ -67,11 +69,6 @@ pub async fn recover(
     Ok((Log::open(env, dir, state), report))
 }
 
-async fn list_segments(dir: &Path) -> Result<Vec<i64>, DiskError> {
-    let names = disk::list_dir(dir).await?;
-    Ok(names.iter().filter_map(|(name, _)| parse_file_name(name, "log")).collect())
-}
-
 /// The next segment is begun only when one is whole; what a crash left of that was made good.
 fn seal_all_but_the_last(segments: &mut [Segment]) {
     if let Some((_active, before)) = segments.split_last_mut() {
@@ -80,8 +77,8 @@ fn seal_all_but_the_last(segments: &mut [Segment]) {
 }
 
 /// What an earlier process had no time to remove.
-async fn remove_deleted(dir: &Path) -> Result<(), DiskError> {
-    for (name, _) in disk::list_dir(dir).await? {
+async fn remove_deleted(dir: &Path, names: &[(String, bool)]) -> Result<(), DiskError> {
+    for (name, _) in names {
         if name.strip_suffix(DELETED_SUFFIX).is_some_and(|rest| rest.ends_with('.')) {
             disk::remove_file(&dir.join(name)).await?;
         }
