@@ -15,7 +15,7 @@ pub const BATCH_HEADER_BYTES: usize = 61;
 /// Bytes before the region that the length field counts.
 pub const LENGTH_PREFIX_BYTES: usize = 12;
 /// Bytes before the region that the CRC covers.
-const CRC_START: usize = 21;
+pub(super) const CRC_START: usize = 21;
 /// The only record format that is stored.
 pub const MAGIC_V2: i8 = 2;
 

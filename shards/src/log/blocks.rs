@@ -1,5 +1,6 @@
 use std::cell::RefCell;
 use std::collections::VecDeque;
+use std::ops::Range;
 
 use bytes::Bytes;
 use rustc_hash::FxHashMap;
@@ -20,8 +21,14 @@ pub struct BlockCache {
 #[derive(Default)]
 struct Inner {
     used: usize,
-    blocks: FxHashMap<BlockKey, Bytes>,
+    blocks: FxHashMap<BlockKey, Block>,
     order: VecDeque<BlockKey>,
+}
+
+struct Block {
+    bytes: Bytes,
+    /// What of it belongs to batches whose checksums were found right since it was read.
+    checked: Range<u64>,
 }
 
 impl BlockCache {
@@ -30,20 +37,44 @@ impl BlockCache {
     }
 
     pub fn get(&self, key: &BlockKey) -> Option<Bytes> {
-        self.inner.borrow().blocks.get(key).cloned()
+        self.inner.borrow().blocks.get(key).map(|block| block.bytes.clone())
     }
 
-    pub fn insert(&self, key: BlockKey, block: Bytes) {
+    pub fn insert(&self, key: BlockKey, bytes: Bytes) {
         let mut inner = self.inner.borrow_mut();
-        inner.used += block.len();
-        match inner.blocks.insert(key, block) {
-            Some(before) => inner.used -= before.len(),
+        inner.used += bytes.len();
+        match inner.blocks.insert(key, Block { bytes, checked: 0..0 }) {
+            Some(before) => inner.used -= before.bytes.len(),
             None => inner.order.push_back(key),
         }
         while inner.used > self.limit {
             let Some(oldest) = inner.order.pop_front() else { return };
             if let Some(block) = inner.blocks.remove(&oldest) {
-                inner.used -= block.len();
+                inner.used -= block.bytes.len();
+            }
+        }
+    }
+
+    /// Whether all of `range` (positions in a segment's file) was found right since it was read.
+    pub fn is_checked(&self, log: u64, segment: i64, range: &Range<u64>) -> bool {
+        let inner = self.inner.borrow();
+        parts(range).all(|(number, part)| {
+            let block = inner.blocks.get(&(log, segment, number));
+            block.is_some_and(|b| b.checked.start <= part.start && part.end <= b.checked.end)
+        })
+    }
+
+    /// Notes that the batch in `range` was found right. What is known of a block is one run of
+    /// batches: the longer one, where two do not touch.
+    pub fn note_checked(&self, log: u64, segment: i64, range: &Range<u64>) {
+        let mut inner = self.inner.borrow_mut();
+        for (number, part) in parts(range) {
+            let Some(block) = inner.blocks.get_mut(&(log, segment, number)) else { continue };
+            let known = &mut block.checked;
+            if part.start <= known.end && known.start <= part.end {
+                *known = known.start.min(part.start)..known.end.max(part.end);
+            } else if part.end - part.start > known.end - known.start {
+                *known = part;
             }
         }
     }
@@ -54,7 +85,7 @@ impl BlockCache {
         let Inner { used, blocks, order } = &mut *inner;
         blocks.retain(|key, block| {
             if key.0 == log {
-                *used -= block.len();
+                *used -= block.bytes.len();
             }
             key.0 != log
         });
@@ -66,9 +97,36 @@ impl BlockCache {
     }
 }
 
+/// The blocks that `range` lies in, each with its part of it.
+fn parts(range: &Range<u64>) -> impl Iterator<Item = (u64, Range<u64>)> + '_ {
+    let numbers = range.start / BLOCK_LEN..range.end.div_ceil(BLOCK_LEN);
+    numbers.map(move |number| {
+        let (start, end) = (number * BLOCK_LEN, (number + 1) * BLOCK_LEN);
+        (number, range.start.max(start)..range.end.min(end))
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_was_checked_is_known_until_the_block_goes() {
+        let cache = BlockCache::new(3 * BLOCK_LEN as usize);
+        for number in 0..3 {
+            cache.insert((1, 0, number), Bytes::from(vec![0; BLOCK_LEN as usize]));
+        }
+        let range = BLOCK_LEN - 100..2 * BLOCK_LEN + 100;
+        assert!(!cache.is_checked(1, 0, &range));
+        cache.note_checked(1, 0, &range);
+        assert!(cache.is_checked(1, 0, &range));
+        let next = 2 * BLOCK_LEN + 100..2 * BLOCK_LEN + 200;
+        assert!(!cache.is_checked(1, 0, &next));
+        cache.note_checked(1, 0, &next);
+        assert!(cache.is_checked(1, 0, &(2 * BLOCK_LEN..2 * BLOCK_LEN + 200)), "they touch");
+        cache.insert((1, 0, 3), Bytes::from(vec![0; BLOCK_LEN as usize]));
+        assert!(!cache.is_checked(1, 0, &range), "the first block is gone");
+    }
 
     #[test]
     fn the_oldest_blocks_make_room() {

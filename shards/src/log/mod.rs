@@ -2,12 +2,13 @@
 //!
 //! `batch` checks and patches record batches; `state` is the log as a pure state machine (offsets,
 //! segments, what to write next), with `segment`, `index` and `producers` as its parts; `log` does
-//! the I/O it asks for; `reader` reads; `recovery` and `scan` open what a stop or a crash left;
+//! the I/O it asks for; `reader` reads, `checked` holds back what is damaged; `recovery` and `scan` open what a stop or a crash left;
 //! `log_dir` is a whole log directory (lock, identity, clean-stop marker); `env`, `blocks` hold
 //! what the logs of one shard share.
 
 pub mod batch;
 mod blocks;
+mod checked;
 mod closing;
 mod compression;
 mod config;

@@ -7,6 +7,7 @@ use bytes::Bytes;
 
 use super::batch::{BatchHeader, BATCH_HEADER_BYTES};
 use super::blocks::BLOCK_LEN;
+use super::checked::{keep_whole, Origin};
 use super::error::LogError;
 use super::index::SegmentIndex;
 use super::loads::Load;
@@ -17,8 +18,7 @@ use crate::disk::HandleKind;
 /// Blocks that are read ahead of a reader that goes on where the last block ended.
 const READ_AHEAD_BLOCKS: u64 = 4;
 
-/// Record bytes of consecutive batches, in pieces; the last batch may be cut, as Kafka's clients
-/// expect of a fetch with a size limit.
+/// Record bytes of consecutive whole batches, in pieces.
 pub type Records = Vec<Bytes>;
 
 /// A place in a segment file, taken out of the log's state so that no borrow lives across I/O.
@@ -72,7 +72,7 @@ impl Log {
         if let Some(records) = self.read_cached(offset, end, max_bytes, at_least_one)? {
             return Ok(records);
         }
-        let read = self.read_segments(offset, max_bytes, at_least_one).await;
+        let read = self.read_segments(offset, end, max_bytes, at_least_one).await;
         let start = self.log_start();
         match read {
             // Deleted while we were on our way to it.
@@ -86,6 +86,7 @@ impl Log {
     async fn read_segments(
         self: &Rc<Self>,
         offset: i64,
+        end: i64,
         max_bytes: usize,
         at_least_one: bool,
     ) -> Result<Records, LogError> {
@@ -102,7 +103,7 @@ impl Log {
                     return Ok(Vec::new());
                 }
                 let to = (position + first.max(max_bytes as u64)).min(view.limit);
-                return self.slices(&view, position, to).await;
+                return self.batches(&view, position, to, end).await;
             }
             // The offset was compacted away at this segment's end.
             match self.view_after(view.base_offset) {
@@ -133,7 +134,7 @@ impl Log {
                         return Ok(None);
                     }
                     let to = position + header.claimed_size() as u64;
-                    let pieces = self.slices(&segment, position, to).await?;
+                    let pieces = self.batches(&segment, position, to, end).await?;
                     return Ok(Some(Bytes::from(pieces.concat())));
                 }
             }
@@ -214,7 +215,7 @@ impl Log {
                 let size = h.claimed_size();
                 size >= BATCH_HEADER_BYTES as i64 && position + size as u64 <= view.limit
             }) else {
-                return Err(self.corrupt(view, position, "no whole batch where one must begin"));
+                return Err(self.corrupt(view, position, view.base_offset, "no whole batch where one must begin"));
             };
             if wanted(&header) {
                 return Ok(Some((position, header)));
@@ -222,6 +223,27 @@ impl Log {
             position += header.claimed_size() as u64;
         }
         Ok(None)
+    }
+
+    /// The whole batches from `from` to `to` of a segment that begin before `end`, checked.
+    async fn batches(
+        self: &Rc<Self>,
+        view: &SegmentView,
+        from: u64,
+        to: u64,
+        end: i64,
+    ) -> Result<Records, LogError> {
+        let mut pieces = self.slices(view, from, to).await?;
+        let segment = view.base_offset;
+        let origin = Origin { blocks: &self.env.blocks, log: self.id, segment };
+        match keep_whole(&origin, &mut pieces, from, end) {
+            Ok(()) => Ok(pieces),
+            Err(damage) => {
+                // The next read asks the disk again: it may have been the way, not the platter.
+                self.env.blocks.forget(self.id);
+                Err(self.corrupt(view, damage.position, damage.offset, damage.reason))
+            }
+        }
     }
 
     /// The bytes from `from` to `to` of a segment, in pieces of the blocks they lie in.
@@ -239,7 +261,7 @@ impl Log {
             let start = (at - number * BLOCK_LEN) as usize;
             let end = ((to - number * BLOCK_LEN).min(BLOCK_LEN) as usize).min(block.len());
             if start >= end {
-                return Err(self.corrupt(view, at, "the file is shorter than its batches"));
+                return Err(self.corrupt(view, at, view.base_offset, "the file is shorter than its batches"));
             }
             pieces.push(block.slice(start..end));
             at += (end - start) as u64;
@@ -280,9 +302,9 @@ impl Log {
         })
     }
 
-    fn corrupt(&self, view: &SegmentView, position: u64, reason: &str) -> LogError {
+    fn corrupt(&self, view: &SegmentView, position: u64, offset: i64, reason: &str) -> LogError {
         let path = file_path(&self.dir, view.base_offset, "log").display().to_string();
         let reason = reason.to_string();
-        LogError::Corrupt { path, position, offset: view.base_offset, reason }
+        LogError::Corrupt { path, position, offset, reason }
     }
 }
