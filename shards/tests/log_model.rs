@@ -3,62 +3,17 @@
 
 mod support;
 
-use std::cell::{Cell, RefCell};
-use std::future::poll_fn;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
-use std::task::{Poll, Waker};
 
 use bytes::BytesMut;
 use corelane_shards::log::batch::{build, BatchHeader};
 use corelane_shards::log::{recover, AppendWaiter, Durability, Log, LogConfig, LogEnv, LogError};
 use corelane_shards::runtime::yield_now;
 use support::on_shard;
+use support::random::{Answers, Draw};
 
 const STEPS: usize = 60;
-
-struct Draw(u64);
-
-impl Draw {
-    fn below(&mut self, limit: u64) -> u64 {
-        self.0 = self.0.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
-        (self.0 >> 33) % limit
-    }
-
-    fn of<T: Copy>(&mut self, choices: &[T]) -> T {
-        choices[self.below(choices.len() as u64) as usize]
-    }
-}
-
-#[derive(Default)]
-struct Answers {
-    open: Cell<usize>,
-    failed: RefCell<Vec<LogError>>,
-    waker: RefCell<Option<Waker>>,
-}
-
-impl Answers {
-    async fn all(&self) {
-        poll_fn(|cx| {
-            if self.open.get() == 0 {
-                return Poll::Ready(());
-            }
-            *self.waker.borrow_mut() = Some(cx.waker().clone());
-            Poll::Pending
-        })
-        .await
-    }
-}
-
-impl AppendWaiter for Answers {
-    fn done(&self, _index: usize, result: Result<(), LogError>) {
-        self.open.set(self.open.get() - 1);
-        self.failed.borrow_mut().extend(result.err());
-        if let Some(waker) = self.waker.borrow_mut().take() {
-            waker.wake();
-        }
-    }
-}
 
 /// What the log must hold: batches by base offset, and where it starts.
 #[derive(Default)]

@@ -53,6 +53,9 @@ const REQUEST_PERCENT: u64 = 20;
 const ANSWER_PERCENT: u64 = 15;
 const BLOCK_PERCENT: u64 = 10;
 
+/// Time between two tries to write to a disk that was full.
+const FULL_DISK_RETRY: Duration = Duration::from_secs(1);
+
 /// Parts of the descriptors a process may have: a quarter for log files, five eighths for
 /// connections, so that a flood of them does not keep a log from opening its file.
 const LOG_FILES_PART: usize = 4;
@@ -236,6 +239,7 @@ async fn run_shard(
         tail_bytes: part(TAIL_PERCENT),
         block_bytes: part(BLOCK_PERCENT),
         open_files: launch.open_files,
+        try_again_after: FULL_DISK_RETRY,
     };
     let shard = Shard::new(ShardParts {
         id: context.id,

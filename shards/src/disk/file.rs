@@ -6,6 +6,7 @@ use glommio::io::{BufferedFile, DmaBuffer, DmaFile, OpenOptions};
 
 use super::error::io_error;
 use super::probe::ensure_probed;
+use super::sim::{self, SimFile};
 use super::DiskError;
 
 /// Direct writes are made in multiples of this, at multiples of this. 4 KiB fits every disk with
@@ -63,6 +64,7 @@ pub struct File {
 enum Inner {
     Direct(DmaFile),
     Buffered(BufferedFile),
+    Simulated(SimFile),
 }
 
 static WARNED_NO_DIRECT_IO: AtomicBool = AtomicBool::new(false);
@@ -73,6 +75,10 @@ impl File {
     /// # Errors
     /// What the kernel answers; a file system without `O_DIRECT` is not an error.
     pub async fn open(path: &Path, access: Access) -> Result<File, DiskError> {
+        if let Some(disk) = sim::of(path) {
+            let inner = Inner::Simulated(disk.open(path, access).await?);
+            return Ok(File { inner, path: path.to_path_buf() });
+        }
         ensure_probed(path).await;
         let mut options = OpenOptions::new();
         match access {
@@ -109,10 +115,13 @@ impl File {
     pub async fn write_at(&self, buffer: WriteBuffer, position: u64) -> Result<(), DiskError> {
         let wanted = buffer.bytes().len();
         let written = match &self.inner {
-            Inner::Direct(file) => file.write_at(buffer.0, position).await,
-            Inner::Buffered(file) => file.write_at(buffer.bytes().to_vec(), position).await,
+            Inner::Direct(file) => file.write_at(buffer.0, position).await.map_err(io_error),
+            Inner::Buffered(file) => {
+                file.write_at(buffer.bytes().to_vec(), position).await.map_err(io_error)
+            }
+            Inner::Simulated(file) => file.write_at(buffer.bytes(), position).await,
         };
-        let written = written.map_err(|e| self.error("write", io_error(e)))?;
+        let written = written.map_err(|e| self.error("write", e))?;
         if written != wanted {
             return Err(DiskError::short("write", &self.path, written, wanted));
         }
@@ -133,6 +142,10 @@ impl File {
         let read = match &self.inner {
             Inner::Direct(file) => file.read_at_aligned(start, aligned).await,
             Inner::Buffered(file) => file.read_at(start, aligned).await,
+            Inner::Simulated(file) => {
+                let read = file.read_at(position, len_bytes).await;
+                return read.map_err(|e| self.error("read", e));
+            }
         };
         let read = read.map_err(|e| self.error("read", io_error(e)))?;
         let end = read.len().min(before + len_bytes);
@@ -145,10 +158,11 @@ impl File {
     /// What the kernel answers; the log must then be treated as damaged, never synced again.
     pub async fn sync_data(&self) -> Result<(), DiskError> {
         let synced = match &self.inner {
-            Inner::Direct(file) => file.fdatasync().await,
-            Inner::Buffered(file) => file.fdatasync().await,
+            Inner::Direct(file) => file.fdatasync().await.map_err(io_error),
+            Inner::Buffered(file) => file.fdatasync().await.map_err(io_error),
+            Inner::Simulated(file) => file.sync_data().await,
         };
-        synced.map_err(|e| self.error("fdatasync", io_error(e)))
+        synced.map_err(|e| self.error("fdatasync", e))
     }
 
     /// Reserves zeroed space up to `size_bytes`; the file grows to that size. A file system that
@@ -158,10 +172,11 @@ impl File {
     /// No space left, or an I/O error.
     pub async fn allocate(&self, size_bytes: u64) -> Result<(), DiskError> {
         let done = match &self.inner {
-            Inner::Direct(file) => file.pre_allocate(size_bytes, false).await,
-            Inner::Buffered(file) => file.pre_allocate(size_bytes, false).await,
+            Inner::Direct(file) => file.pre_allocate(size_bytes, false).await.map_err(io_error),
+            Inner::Buffered(file) => file.pre_allocate(size_bytes, false).await.map_err(io_error),
+            Inner::Simulated(file) => file.allocate(size_bytes).await,
         };
-        match done.map_err(io_error) {
+        match done {
             Err(e) if e.raw_os_error() == Some(rustix::io::Errno::OPNOTSUPP.raw_os_error()) => {
                 Ok(())
             }
@@ -175,10 +190,11 @@ impl File {
     /// What the kernel answers.
     pub async fn truncate(&self, size_bytes: u64) -> Result<(), DiskError> {
         let done = match &self.inner {
-            Inner::Direct(file) => file.truncate(size_bytes).await,
-            Inner::Buffered(file) => file.truncate(size_bytes).await,
+            Inner::Direct(file) => file.truncate(size_bytes).await.map_err(io_error),
+            Inner::Buffered(file) => file.truncate(size_bytes).await.map_err(io_error),
+            Inner::Simulated(file) => file.truncate(size_bytes).await,
         };
-        done.map_err(|e| self.error("truncate", io_error(e)))
+        done.map_err(|e| self.error("truncate", e))
     }
 
     /// The file's size in bytes, preallocated space included.
@@ -187,10 +203,11 @@ impl File {
     /// What the kernel answers.
     pub async fn size(&self) -> Result<u64, DiskError> {
         let size = match &self.inner {
-            Inner::Direct(file) => file.file_size().await,
-            Inner::Buffered(file) => file.file_size().await,
+            Inner::Direct(file) => file.file_size().await.map_err(io_error),
+            Inner::Buffered(file) => file.file_size().await.map_err(io_error),
+            Inner::Simulated(file) => file.size().await,
         };
-        size.map_err(|e| self.error("stat", io_error(e)))
+        size.map_err(|e| self.error("stat", e))
     }
 
     fn error(&self, operation: &'static str, error: io::Error) -> DiskError {

@@ -5,11 +5,14 @@ use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use super::DiskError;
+use super::{sim, DiskError};
 use crate::runtime::spawn_blocking;
 
 /// Names in a directory, sorted, with what kind each is (`true`: a directory).
 pub async fn list_dir(path: &Path) -> Result<Vec<(String, bool)>, DiskError> {
+    if let Some(disk) = sim::of(path) {
+        return disk.list_dir(path).await;
+    }
     blocking("list", path, |path| {
         let mut names = Vec::new();
         for entry in fs::read_dir(path)? {
@@ -26,6 +29,9 @@ pub async fn list_dir(path: &Path) -> Result<Vec<(String, bool)>, DiskError> {
 
 /// Makes one directory and makes its name durable. Its parent must exist.
 pub async fn create_dir(path: &Path) -> Result<(), DiskError> {
+    if let Some(disk) = sim::of(path) {
+        return disk.make_dir(path).await;
+    }
     blocking("create directory", path, |path| {
         fs::create_dir(path)?;
         sync_parent(path)
@@ -35,6 +41,9 @@ pub async fn create_dir(path: &Path) -> Result<(), DiskError> {
 
 /// Makes a directory and its parents where they are missing.
 pub async fn ensure_dir(path: &Path) -> Result<(), DiskError> {
+    if let Some(disk) = sim::of(path) {
+        return disk.make_dir(path).await;
+    }
     blocking("create directory", path, |path| {
         fs::create_dir_all(path)?;
         sync_parent(path)
@@ -44,6 +53,9 @@ pub async fn ensure_dir(path: &Path) -> Result<(), DiskError> {
 
 /// Makes the names in a directory durable.
 pub async fn sync_dir(path: &Path) -> Result<(), DiskError> {
+    if let Some(disk) = sim::of(path) {
+        return disk.sync_dir(path).await;
+    }
     blocking("sync directory", path, |path| fs::File::open(path)?.sync_all()).await
 }
 
@@ -54,11 +66,17 @@ pub async fn remove_dir(path: &Path) -> Result<(), DiskError> {
 
 /// Removes a file; a missing one is fine.
 pub async fn remove_file(path: &Path) -> Result<(), DiskError> {
+    if let Some(disk) = sim::of(path) {
+        return disk.remove_file(path).await;
+    }
     blocking("remove", path, |path| ignore_missing(fs::remove_file(path))).await
 }
 
 /// Renames within one directory and makes the change durable.
 pub async fn rename(from: &Path, to: &Path) -> Result<(), DiskError> {
+    if let Some(disk) = sim::of(from) {
+        return disk.rename(from, to).await;
+    }
     let to = to.to_path_buf();
     blocking("rename", from, move |from| {
         fs::rename(from, &to)?;
@@ -69,6 +87,9 @@ pub async fn rename(from: &Path, to: &Path) -> Result<(), DiskError> {
 
 /// The content of a small file, or `None` where there is none.
 pub async fn read_small(path: &Path) -> Result<Option<Vec<u8>>, DiskError> {
+    if let Some(disk) = sim::of(path) {
+        return disk.read_small(path).await;
+    }
     blocking("read", path, |path| match fs::read(path) {
         Ok(bytes) => Ok(Some(bytes)),
         Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
@@ -79,6 +100,9 @@ pub async fn read_small(path: &Path) -> Result<Option<Vec<u8>>, DiskError> {
 
 /// Replaces a file's content atomically: written aside, synced, renamed, directory synced.
 pub async fn replace_file(path: &Path, content: Vec<u8>) -> Result<(), DiskError> {
+    if let Some(disk) = sim::of(path) {
+        return disk.replace_file(path, content).await;
+    }
     blocking("replace", path, move |path| {
         let aside = path.with_extension("tmp");
         let mut file = fs::File::create(&aside)?;
@@ -92,6 +116,9 @@ pub async fn replace_file(path: &Path, content: Vec<u8>) -> Result<(), DiskError
 
 /// Writes a file that can be rebuilt from others (an index): no sync of its own.
 pub async fn write_small(path: &Path, content: Vec<u8>) -> Result<(), DiskError> {
+    if let Some(disk) = sim::of(path) {
+        return disk.write_small(path, content).await;
+    }
     blocking("write", path, move |path| fs::write(path, &content)).await
 }
 

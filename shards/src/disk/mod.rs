@@ -2,13 +2,14 @@
 //!
 //! `file` opens, reads and writes one file with direct I/O through the shard's ring; `fs` holds
 //! the rare directory operations, which run on a blocking thread; `handles` bounds how many files
-//! a shard keeps open.
+//! a shard keeps open. `sim` is a disk in memory for tests, which fails and forgets when told to.
 
 mod error;
 mod file;
 mod fs;
 mod handles;
 mod probe;
+pub mod sim;
 
 pub use error::DiskError;
 pub use file::{align_down, align_up, Access, File, WriteBuffer, BLOCK_BYTES};

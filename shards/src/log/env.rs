@@ -1,6 +1,7 @@
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::rc::{Rc, Weak};
+use std::time::Duration;
 
 use super::blocks::BlockCache;
 use super::loads::BlockLoads;
@@ -18,6 +19,7 @@ pub struct LogEnv {
     pub background: TaskQueue,
     /// Writers hold a pass while they run: shutdown waits for them.
     pub gate: Gate,
+    pub(super) try_again_after: Duration,
     next_log_id: Cell<u64>,
 }
 
@@ -30,6 +32,8 @@ pub struct LogEnvLimits {
     /// reader of old data cannot evict it.
     pub block_bytes: usize,
     pub open_files: usize,
+    /// Time between two tries to write where a disk had no space.
+    pub try_again_after: Duration,
 }
 
 impl LogEnv {
@@ -42,6 +46,7 @@ impl LogEnv {
             foreground,
             background,
             gate: Gate::new(),
+            try_again_after: limits.try_again_after,
             next_log_id: Cell::new(0),
         })
     }

@@ -3,16 +3,12 @@
 //! offline: after those nothing is known of what the disk holds.
 
 use std::rc::Rc;
-use std::time::Duration;
 
 use super::error::LogError;
 use super::log::Log;
 use super::state::LogState;
 use crate::disk::DiskError;
 use crate::runtime::sleep;
-
-/// Time between two tries to write.
-const TRY_EVERY: Duration = Duration::from_secs(1);
 
 impl LogState {
     /// A step could not be done for want of space; it comes again. Returns whether this is new.
@@ -43,13 +39,14 @@ impl Log {
         if self.state.borrow_mut().hold() {
             tracing::error!(
                 log = %self.dir.display(),
-                "{error}; nothing is taken until there is space, it is tried again each second"
+                "{error}; nothing is taken until there is space, it is tried again and again"
             );
         }
         self.tell_all(LogError::NoSpace);
         let log = Rc::downgrade(self);
+        let after = self.env.try_again_after;
         let again = async move {
-            sleep(TRY_EVERY).await;
+            sleep(after).await;
             if let Some(log) = log.upgrade().filter(|log| !log.is_closed()) {
                 log.kick_writer();
             }

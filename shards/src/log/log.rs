@@ -65,6 +65,7 @@ impl Log {
         for extension in ["log", "index", "timeindex"] {
             disk::write_small(&file_path(dir, 0, extension), Vec::new()).await?;
         }
+        disk::sync_dir(dir).await?;
         let segments = vec![Segment::new(0)];
         let state = LogState::new(config, segments, 0, 0, Vec::new(), Producers::default());
         Ok(Log::open(env, dir, state))

@@ -215,7 +215,12 @@ impl Log {
                 let size = h.claimed_size();
                 size >= BATCH_HEADER_BYTES as i64 && position + size as u64 <= view.limit
             }) else {
-                return Err(self.corrupt(view, position, view.base_offset, "no whole batch where one must begin"));
+                return Err(self.corrupt(
+                    view,
+                    position,
+                    view.base_offset,
+                    "no whole batch where one must begin",
+                ));
             };
             if wanted(&header) {
                 return Ok(Some((position, header)));
@@ -261,7 +266,12 @@ impl Log {
             let start = (at - number * BLOCK_LEN) as usize;
             let end = ((to - number * BLOCK_LEN).min(BLOCK_LEN) as usize).min(block.len());
             if start >= end {
-                return Err(self.corrupt(view, at, view.base_offset, "the file is shorter than its batches"));
+                return Err(self.corrupt(
+                    view,
+                    at,
+                    view.base_offset,
+                    "the file is shorter than its batches",
+                ));
             }
             pieces.push(block.slice(start..end));
             at += (end - start) as u64;

@@ -27,6 +27,8 @@ pub struct Recovered {
     /// Bytes behind the last whole batch that were cut, unused space not counted.
     pub cut_bytes: u64,
     pub rebuilt_indexes: usize,
+    /// The crash took records back that lie before the log start offset: the log is empty.
+    pub began_anew: bool,
 }
 
 /// Opens the log in `dir`. `clean`: the directory was closed in order, see [`Log::close`].
@@ -46,11 +48,16 @@ pub async fn recover(
     remove_deleted(dir, &names).await?;
     if bases.is_empty() {
         disk::write_small(&file_path(dir, 0, "log"), Vec::new()).await?;
+        disk::sync_dir(dir).await?;
         bases.push(0);
+    }
+    if !clean {
+        // A name may be there that its maker had no time to make durable.
+        disk::sync_dir(dir).await?;
     }
     let (from, mut producers) = snapshots::load(dir, i64::MIN, i64::MAX).await?;
     let mut recovery = Recovery { dir, config: &config, clean, report: &mut report, from };
-    let (mut segments, log_end) = recovery.segments(&bases, &mut producers).await?;
+    let (mut segments, mut log_end) = recovery.segments(&bases, &mut producers).await?;
     if from > log_end {
         // The snapshot is ahead of the log: damage took batches back. Start from an older one.
         tracing::warn!(log = %dir.display(), "the producer snapshot at {from} is ahead of the log");
@@ -59,12 +66,19 @@ pub async fn recover(
         recovery.from = older;
         recovery.clean = false;
         let kept: Vec<i64> = segments.iter().map(|s| s.base_offset).collect();
-        recovery.segments(&kept, &mut producers).await?;
+        // This time segments that were taken at their word are walked: less may be whole.
+        (segments, log_end) = recovery.segments(&kept, &mut producers).await?;
+    }
+    let log_start = read_log_start(dir).await?;
+    if log_start > log_end {
+        segments = vec![begin_anew(dir, &segments, log_start, log_end).await?];
+        log_end = log_start;
+        report.began_anew = true;
     }
     seal_all_but_the_last(&mut segments);
     let partial_block = read_partial_block(dir, segments.last()).await?;
     let first = segments.first().map_or(0, |s| s.base_offset);
-    let log_start = read_log_start(dir).await?.clamp(first, log_end.max(first));
+    let log_start = log_start.max(first);
     let state = LogState::new(config, segments, log_start, log_end, partial_block, producers);
     Ok((Log::open(env, dir, state), report))
 }
@@ -74,6 +88,28 @@ fn seal_all_but_the_last(segments: &mut [Segment]) {
     if let Some((_active, before)) = segments.split_last_mut() {
         before.iter_mut().for_each(|segment| segment.sealed = true);
     }
+}
+
+/// Records were deleted up to an offset that the crash did not leave: offsets that consumers have
+/// seen are not given out again, so the log goes on from there, empty.
+async fn begin_anew(
+    dir: &Path,
+    segments: &[Segment],
+    log_start: i64,
+    log_end: i64,
+) -> Result<Segment, LogError> {
+    tracing::warn!(
+        log = %dir.display(), log_start, log_end,
+        "the log ends before its start, up to which records were deleted: it begins there, empty"
+    );
+    disk::write_small(&file_path(dir, log_start, "log"), Vec::new()).await?;
+    for segment in segments {
+        for extension in ["log", "index", "timeindex"] {
+            disk::remove_file(&file_path(dir, segment.base_offset, extension)).await?;
+        }
+    }
+    disk::sync_dir(dir).await?;
+    Ok(Segment::new(log_start))
 }
 
 /// What an earlier process had no time to remove.

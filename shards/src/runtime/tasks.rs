@@ -42,6 +42,12 @@ impl TaskQueue {
         TaskQueue::create(BACKGROUND_SHARES, Latency::NotImportant, "background")
     }
 
+    /// The queue that the caller runs in: its tasks take turns with it, in the order in which they
+    /// were woken, which a simulation can repeat.
+    pub fn current() -> Self {
+        TaskQueue { handle: glommio::executor().current_task_queue() }
+    }
+
     fn create(shares: usize, latency: Latency, name: &str) -> Self {
         let executor = glommio::executor();
         let handle = executor.create_task_queue(Shares::Static(shares), latency, name);
@@ -91,8 +97,11 @@ pub(super) fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
     }
 }
 
-/// Waits on this shard's timer.
+/// Waits on this shard's timer; no time at all is one turn of the other tasks.
 pub async fn sleep(duration: Duration) {
+    if duration.is_zero() {
+        return yield_now().await;
+    }
     glommio::timer::sleep(duration).await
 }
 

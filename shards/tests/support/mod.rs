@@ -1,10 +1,21 @@
 //! A shard for each test, with small limits.
+#![allow(dead_code)] // each test uses some of it
+
+pub mod random;
 
 use std::future::Future;
 use std::rc::Rc;
+use std::time::Duration;
 
 use corelane_shards::log::{LogEnv, LogEnvLimits};
 use corelane_shards::runtime::{Engine, EngineConfig, ShardContext, Shutdown};
+
+pub const LIMITS: LogEnvLimits = LogEnvLimits {
+    tail_bytes: 64 << 10,
+    block_bytes: 8 << 20,
+    open_files: 64,
+    try_again_after: Duration::from_millis(50),
+};
 
 /// Runs a test's future on a shard of its own.
 pub fn on_shard<F, Fut>(test: F)
@@ -12,13 +23,21 @@ where
     F: Fn(Rc<LogEnv>) -> Fut + Clone + Send + 'static,
     Fut: Future<Output = ()> + 'static,
 {
-    let config = EngineConfig { shards: Some(1), ..EngineConfig::default() };
+    on_shards(1, move |env, _| test(env));
+}
+
+/// Runs a test's future on each of several shards, with the shard's number.
+pub fn on_shards<F, Fut>(shards: usize, test: F)
+where
+    F: Fn(Rc<LogEnv>, usize) -> Fut + Clone + Send + 'static,
+    Fut: Future<Output = ()> + 'static,
+{
+    let config = EngineConfig { shards: Some(shards), ..EngineConfig::default() };
     let main = move |context: ShardContext<(), ()>| {
         let test = test.clone();
         async move {
-            let limits =
-                LogEnvLimits { tail_bytes: 64 << 10, block_bytes: 8 << 20, open_files: 64 };
-            test(LogEnv::new(limits, context.foreground, context.background)).await;
+            let env = LogEnv::new(LIMITS, context.foreground, context.background);
+            test(env, context.id.index()).await;
             Ok::<(), String>(())
         }
     };

@@ -1,0 +1,399 @@
+//! Random histories of a log on a simulated disk, over power cuts, kills, stops, failing operations
+//! and a disk that is full, against a simple model. `CORELANE_HISTORIES` says how many, and
+//! `CORELANE_HISTORY` replays one by its seed.
+
+mod support;
+
+use std::cell::Cell;
+use std::future::Future;
+use std::panic::AssertUnwindSafe;
+use std::rc::Rc;
+use std::time::Duration;
+
+use bytes::BytesMut;
+use corelane_shards::disk::sim::{Faults, SimDisk};
+use corelane_shards::log::batch::{assign, build, BatchHeader};
+use corelane_shards::log::{
+    recover, AppendWaiter, Durability, Log, LogConfig, LogEnv, LogEnvLimits, LogError,
+};
+use corelane_shards::runtime::{yield_now, TaskQueue};
+use futures_util::FutureExt;
+use support::on_shards;
+use support::random::Draw;
+
+const STEPS: u64 = 14;
+
+/// What was appended, in order, and what became of it.
+struct Appended {
+    base: i64,
+    end: i64,
+    bytes: Vec<u8>,
+    durable: bool,
+    answer: Rc<Answer>,
+}
+
+#[derive(Default)]
+struct Answer(Cell<Option<bool>>);
+
+impl AppendWaiter for Answer {
+    fn done(&self, _index: usize, result: Result<(), LogError>) {
+        self.0.set(Some(result.is_ok()));
+    }
+}
+
+impl Appended {
+    fn was_acknowledged(&self) -> bool {
+        self.answer.0.get() == Some(true)
+    }
+}
+
+struct World {
+    disk: SimDisk,
+    env: Rc<LogEnv>,
+    log: Rc<Log>,
+    draw: Draw,
+    faults: Faults,
+    appended: Vec<Appended>,
+    start: i64,
+    producer: i64,
+    sequence: i32,
+}
+
+fn config(draw: &mut Draw) -> LogConfig {
+    LogConfig {
+        segment_bytes: draw.of(&[900, 3_000, 30_000]),
+        index_interval_bytes: draw.of(&[0, 4_096]),
+        retention_ms: -1,
+        delete_delay_ms: draw.of(&[0, 3_600_000]),
+        ..LogConfig::default()
+    }
+}
+
+fn faults(draw: &mut Draw) -> Faults {
+    let delay = draw.of(&[0, 1, 4]) as u32;
+    match draw.below(6) {
+        0 => Faults { delay, write_errors: 20, ..Faults::default() },
+        1 => Faults { delay, sync_errors: 60, ..Faults::default() },
+        2 => Faults { delay, read_errors: 100, ..Faults::default() },
+        3 => Faults { delay, capacity: 2_000 + draw.below(90_000), ..Faults::default() },
+        _ => Faults { delay, ..Faults::default() },
+    }
+}
+
+impl World {
+    async fn new(env: Rc<LogEnv>, seed: u64) -> World {
+        let mut draw = Draw(seed);
+        let disk = SimDisk::install(seed, Faults::default());
+        let config = config(&mut draw);
+        let path = disk.root().join("t-0");
+        let log = Log::create(&env, &path, config, "version: 0\n".to_string()).await;
+        let faults = faults(&mut draw);
+        disk.set_faults(faults);
+        let log = log.expect("creates");
+        World {
+            disk,
+            env,
+            log,
+            draw,
+            faults,
+            appended: Vec::new(),
+            start: 0,
+            producer: 7,
+            sequence: 0,
+        }
+    }
+
+    async fn step(&mut self) {
+        match self.draw.below(13) {
+            0..=5 => self.append().await,
+            6 => self.retry(),
+            7 => self.delete().await,
+            8 => self.read_somewhere().await,
+            9 => self.stop().await,
+            10 => self.crash(true).await,
+            11 => self.crash(false).await,
+            _ => self.make_room(),
+        }
+    }
+
+    fn end(&self) -> i64 {
+        self.appended.last().map_or(0, |last| last.end).max(self.start)
+    }
+
+    async fn append(&mut self) {
+        for _ in 0..=self.draw.below(5) {
+            let records = 1 + self.draw.below(3) as usize;
+            let value = vec![self.draw.below(256) as u8; self.draw.below(900) as usize];
+            let producer = build::Producer { id: self.producer, epoch: 0, sequence: self.sequence };
+            let mut bytes = build::batch(&vec![&value[..]; records], 1_000, Some(producer));
+            let durable = self.draw.below(3) > 0;
+            let level = if durable { Durability::Durable } else { Durability::Written };
+            let answer = Rc::new(Answer::default());
+            let waiter = Some((answer.clone() as Rc<dyn AppendWaiter>, 0));
+            let base = self.end();
+            match self.log.append(BytesMut::from(&bytes[..]), 3, level, 5, waiter) {
+                Ok(appended) => {
+                    assert_eq!((appended.base_offset, appended.duplicate), (base, false))
+                }
+                Err(LogError::Offline(_) | LogError::NoSpace) => return,
+                Err(other) => panic!("{other}"),
+            }
+            assign(&mut bytes, base, 3);
+            let end = base + records as i64;
+            self.appended.push(Appended { base, end, bytes, durable, answer });
+            self.sequence += records as i32;
+            for _ in 0..self.draw.below(4) {
+                yield_now().await;
+            }
+        }
+        if self.draw.below(2) == 0 {
+            self.all_answered().await;
+        }
+    }
+
+    async fn all_answered(&self) {
+        while self.appended.iter().any(|a| a.answer.0.get().is_none()) {
+            yield_now().await;
+        }
+    }
+
+    /// Somebody clears up: what was refused for want of space is written by and by.
+    fn make_room(&mut self) {
+        self.faults.capacity = 0;
+        self.disk.set_faults(self.faults);
+    }
+
+    /// The producer did not hear of its last batch and sends it again.
+    fn retry(&mut self) {
+        let Some(last) = self.appended.last() else { return };
+        let sent = BytesMut::from(&last.bytes[..]);
+        match self.log.append(sent, 3, Durability::Durable, 5, None) {
+            Ok(again) => assert_eq!((again.base_offset, again.duplicate), (last.base, true)),
+            Err(LogError::Offline(_) | LogError::NoSpace) => {}
+            Err(other) => panic!("{other}"),
+        }
+    }
+
+    async fn delete(&mut self) {
+        let safe = self.log.safe_end();
+        let offset = self.draw.below(safe as u64 + 1) as i64;
+        match self.log.delete_records(offset).await {
+            Ok(start) => assert_eq!(start, self.start.max(offset)),
+            Err(LogError::Offline(_)) => return,
+            Err(LogError::Disk(error)) if error.is_no_space() => return,
+            Err(other) => panic!("{other}"),
+        }
+        self.start = self.start.max(offset);
+        self.log.delete_expired(0).await.expect("deletes");
+    }
+
+    async fn read_somewhere(&mut self) {
+        let end = self.log.safe_end();
+        let span = (end - self.start).max(0) as u64;
+        let offset = self.start + self.draw.below(span + 1) as i64;
+        let limit = self.draw.of(&[1, 2_000, 1 << 20]);
+        match self.log.read(offset, end, limit, true).await {
+            Ok(read) => self.check_read(offset, end, &read.concat()),
+            Err(LogError::Disk(_)) => assert!(self.faults.read_errors > 0),
+            Err(other) => panic!("{other}"),
+        }
+    }
+
+    /// What was read is the beginning of what was appended from the batch on that holds `offset`.
+    fn check_read(&self, offset: i64, end: i64, mut read: &[u8]) {
+        assert!(offset == end || !read.is_empty(), "nothing at {offset} below {end}");
+        for batch in self.appended.iter().skip_while(|batch| batch.end <= offset) {
+            if read.is_empty() {
+                return;
+            }
+            assert!(read.starts_with(&batch.bytes), "the batch at {} is another", batch.base);
+            read = &read[batch.bytes.len()..];
+        }
+        assert!(read.is_empty(), "{} bytes that nobody appended", read.len());
+    }
+
+    async fn stop(&mut self) {
+        let closed = self.log.close().await.is_ok();
+        if closed {
+            self.all_answered().await;
+            // All of it is there, also what was refused for want of space and written since.
+            self.appended.iter().for_each(|batch| batch.answer.0.set(Some(true)));
+        }
+        self.disk.kill();
+        self.reopen(closed, |_| true).await;
+    }
+
+    async fn crash(&mut self, power: bool) {
+        if power {
+            self.disk.cut_power();
+            self.reopen(false, |batch| batch.durable).await;
+        } else {
+            self.disk.kill();
+            self.reopen(false, |_| true).await;
+        }
+    }
+
+    /// Opens what is there: the beginning of what was appended, with at least everything that was
+    /// acknowledged and `must_be_there`.
+    async fn reopen(&mut self, clean: bool, must_be_there: impl Fn(&Appended) -> bool) {
+        let must = |batch: &&Appended| batch.was_acknowledged() && must_be_there(batch);
+        let least = self.appended.iter().rev().find(must).map_or(0, |batch| batch.end);
+        self.disk.set_faults(Faults { delay: self.faults.delay, ..Faults::default() });
+        let config = config(&mut self.draw);
+        let path = self.disk.root().join("t-0");
+        let (log, report) = recover(&self.env, &path, config, clean).await.expect("recovers");
+        self.log = log;
+        let end = self.log.log_end();
+        assert!(end >= least, "{least} was acknowledged and the log ends at {end}");
+        let is_an_end = self.appended.iter().any(|batch| batch.end == end);
+        assert!(
+            is_an_end || end == 0 || end == self.start,
+            "ends at {end}, starts at {}",
+            self.start
+        );
+        self.appended.retain(|batch| batch.end <= end);
+        let last = self.appended.last().and_then(|batch| BatchHeader::peek(&batch.bytes));
+        self.sequence = last.map_or(0, |h| h.base_sequence.get() + h.last_offset_delta.get() + 1);
+        for batch in &self.appended {
+            batch.answer.0.set(Some(true)); // it is there: from now on it must stay
+        }
+        assert_eq!(self.log.log_start(), self.start);
+        if report.began_anew {
+            assert_eq!(end, self.start);
+            self.appended.clear();
+            (self.producer, self.sequence) = (self.producer + 1, 0);
+        }
+        let mut offset = self.start;
+        while offset < end {
+            let read = self.log.read(offset, end, 10_000, true).await.expect("reads").concat();
+            self.check_read(offset, end, &read);
+            let mut rest = &read[..];
+            while let Some(header) = BatchHeader::peek(rest) {
+                offset = header.last_offset() + 1;
+                rest = &rest[header.claimed_size() as usize..];
+            }
+        }
+        self.disk.set_faults(self.faults);
+    }
+}
+
+fn limits(draw: &mut Draw) -> LogEnvLimits {
+    LogEnvLimits {
+        tail_bytes: draw.of(&[0, 4 << 10, 64 << 10]),
+        block_bytes: draw.of(&[0, 1 << 20]),
+        open_files: 16,
+        try_again_after: Duration::ZERO,
+    }
+}
+
+fn from_env(name: &str) -> Option<u64> {
+    std::env::var(name).ok().map(|text| text.parse().expect("a number"))
+}
+
+/// Runs `history` with one seed after the other, on two shards; says how to repeat one that fails.
+fn run<F, Fut>(name: &'static str, default: u64, history: F)
+where
+    F: Fn(Rc<LogEnv>, u64) -> Fut + Clone + Send + 'static,
+    Fut: Future<Output = ()> + 'static,
+{
+    let seeds = match from_env("CORELANE_HISTORY") {
+        Some(seed) => seed..seed + 1,
+        None => 0..from_env("CORELANE_HISTORIES").unwrap_or(default),
+    };
+    on_shards(2, move |_, shard| {
+        let (seeds, history) = (seeds.clone(), history.clone());
+        async move {
+            let queue = TaskQueue::current();
+            for seed in seeds.skip(shard).step_by(2) {
+                let env = LogEnv::new(limits(&mut Draw(seed)), queue, queue);
+                let run = history(Rc::clone(&env), seed);
+                if let Err(panic) = AssertUnwindSafe(run).catch_unwind().await {
+                    eprintln!("again: CORELANE_HISTORY={seed} cargo test -p corelane-shards --test histories {name}");
+                    std::panic::resume_unwind(panic);
+                }
+                env.gate.close().await; // nothing of it disturbs the next
+            }
+        }
+    });
+}
+
+/// A log of several segments, one flipped bit, and all of it read.
+async fn flip_and_read(env: &Rc<LogEnv>, seed: u64) {
+    let mut world = World::new(Rc::clone(env), seed).await;
+    world.faults = Faults::default();
+    world.disk.set_faults(world.faults);
+    for _ in 0..4 {
+        world.append().await;
+    }
+    world.log.close().await.expect("closes");
+    let mut dir = world.disk.root().join("t-0");
+    let files = world.disk.files(&dir);
+    let logs: Vec<_> = files.iter().filter(|name| name.ends_with(".log")).collect();
+    let name = logs[world.draw.below(logs.len() as u64) as usize];
+    let chance = world.draw.below(1 << 31) << 31 | world.draw.below(1 << 31);
+    let Some(position) = world.disk.flip_bit(&dir.join(name), chance) else { return };
+    let clean = world.draw.below(2) == 0;
+    if !clean {
+        dir = world.disk.kill().join("t-0");
+    }
+    let opened = recover(env, &dir, config(&mut world.draw), clean).await;
+    let log = match opened {
+        Ok((log, _)) => log,
+        Err(LogError::Corrupt { .. }) => return,
+        Err(other) => panic!("{other}"),
+    };
+    let segment: i64 = name[..20].parse().expect("a base offset");
+    let in_segment = world.appended.iter().filter(|batch| batch.base >= segment);
+    let mut at = 0;
+    let hit = in_segment.take_while(|batch| {
+        let before = at <= position;
+        at += batch.bytes.len() as u64;
+        before
+    });
+    let hit = hit.last().expect("it lies in a batch").base;
+    for batch in &world.appended {
+        for limit in [1, 3_000] {
+            match log.read(batch.base, log.safe_end(), limit, true).await {
+                // Neither offsets nor the leader epoch have a checksum: see the protocol.
+                Ok(read) if batch.base <= hit && !read.is_empty() => {
+                    let read = read.concat();
+                    let sent = world.appended.iter().filter(|b| b.base >= batch.base);
+                    let all: Vec<u8> = sent.flat_map(|b| b.bytes.clone()).collect();
+                    let differs = read.iter().zip(&all).position(|(got, sent)| got != sent);
+                    let Some(differs) = differs else { continue };
+                    let place = uncovered(&all, differs);
+                    assert!(place, "byte {differs} from {} on is another", batch.base);
+                }
+                Ok(_) | Err(LogError::Corrupt { .. } | LogError::OffsetOutOfRange { .. }) => {}
+                Err(other) => panic!("{other}"),
+            }
+        }
+    }
+}
+
+/// Whether the byte at `at` is one of those that a batch's checksum does not cover.
+fn uncovered(mut batches: &[u8], mut at: usize) -> bool {
+    loop {
+        let size = BatchHeader::peek(batches).expect("a batch").claimed_size() as usize;
+        if at < size {
+            return matches!(at, 0..=7 | 12..=15);
+        }
+        (batches, at) = (&batches[size..], at - size);
+    }
+}
+
+#[test]
+fn flipped_bits_are_never_served() {
+    run("flipped_bits", 1_000, |env, seed| async move { flip_and_read(&env, seed).await });
+}
+
+#[test]
+fn what_was_acknowledged_is_there_once_in_order_and_right() {
+    run("what_was", 10_000, |env, seed| async move {
+        let mut world = World::new(env, seed).await;
+        for _ in 0..STEPS {
+            world.step().await;
+        }
+        world.crash(true).await;
+    });
+}
