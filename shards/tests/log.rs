@@ -11,10 +11,10 @@ use std::rc::Rc;
 use bytes::BytesMut;
 use corelane_shards::log::batch::{build, BatchHeader};
 use corelane_shards::log::{
-    recover, AppendWaiter, Durability, Log, LogConfig, LogEnv, LogError, NewBatch, Recovered,
+    AppendWaiter, Durability, Log, LogConfig, LogEnv, LogError, NewBatch, Recovered,
 };
 use corelane_shards::runtime::yield_now;
-use support::on_shard;
+use support::{on_shard, reopen, LOG};
 
 #[derive(Default)]
 struct Results(RefCell<Vec<(usize, Result<(), LogError>)>>);
@@ -36,7 +36,7 @@ fn batch(value: &str) -> BytesMut {
 }
 
 async fn create(env: &Rc<LogEnv>, dir: &Path, config: LogConfig) -> Rc<Log> {
-    Log::create(env, dir, config, "version: 0\n".to_string()).await.expect("creates")
+    Log::create(env, dir, LOG, config, "version: 0\n".to_string()).await.expect("creates")
 }
 
 /// Appends `count` batches, some plain and some durable, and waits for all of them.
@@ -80,8 +80,8 @@ fn offsets(batches: &[(i64, Vec<u8>)]) -> Vec<i64> {
     batches.iter().map(|(offset, _)| *offset).collect()
 }
 
-async fn reopen(env: &Rc<LogEnv>, dir: &Path, clean: bool) -> (Rc<Log>, Recovered) {
-    recover(env, dir, small_segments(), clean).await.expect("recovers")
+async fn reopen_small(env: &Rc<LogEnv>, dir: &Path, clean: bool) -> (Rc<Log>, Recovered) {
+    reopen(env, dir, small_segments(), clean).await.expect("recovers")
 }
 
 fn small_segments() -> LogConfig {
@@ -121,7 +121,7 @@ fn a_cleanly_closed_log_is_opened_without_a_scan_and_goes_on() {
             log.append(batch("late"), 0, Durability::Written, 5, None),
             Err(LogError::Closed)
         ));
-        let (log, report) = reopen(&env, &path, true).await;
+        let (log, report) = reopen_small(&env, &path, true).await;
         assert_eq!(report.scanned_segments, 0);
         assert_eq!(read_all(&log, 0).await, before);
         fill(&log, 100).await;
@@ -139,7 +139,7 @@ fn a_crashed_log_keeps_all_that_was_acknowledged() {
         fill(&log, 300).await;
         let before = read_all(&log, 0).await;
         drop(log);
-        let (log, report) = reopen(&env, &path, false).await;
+        let (log, report) = reopen_small(&env, &path, false).await;
         assert_eq!(report.scanned_segments, 1, "only the last segment can be torn");
         assert_eq!(report.cut_bytes, 0, "preallocated space is no damage");
         assert_eq!(read_all(&log, 0).await, before);
@@ -162,12 +162,12 @@ fn a_segment_begun_right_after_a_restart_holds_its_own_bytes_alone() {
             drop(log);
             // The first append finds the segment too large and begins another.
             let small = LogConfig { segment_bytes: 1_000, ..LogConfig::default() };
-            let (log, _) = recover(&env, &path, small.clone(), clean).await.expect("recovers");
+            let (log, _) = reopen(&env, &path, small.clone(), clean).await.expect("recovers");
             fill(&log, 1).await;
             let written = read_all(&log, 0).await;
             assert_eq!(offsets(&written), (0..31).map(|n| n * 2).collect::<Vec<i64>>());
             drop(log);
-            let (log, report) = recover(&env, &path, small, false).await.expect("recovers");
+            let (log, report) = reopen(&env, &path, small, false).await.expect("recovers");
             assert_eq!((log.log_end(), report.cut_bytes), (62, 0));
             assert_eq!(read_all(&log, 0).await, written);
         });
@@ -188,7 +188,7 @@ fn a_torn_tail_is_cut_at_the_last_whole_batch_wherever_it_tears() {
         let last_start = bytes.len() - whole[19].1.len();
         for cut in (last_start + 1..bytes.len()).step_by(7) {
             fs::write(&file, &bytes[..cut]).expect("writes");
-            let (log, _) = reopen(&env, &path, false).await;
+            let (log, _) = reopen_small(&env, &path, false).await;
             assert_eq!(log.log_end(), 38, "cut at {cut}");
             assert_eq!(read_all(&log, 0).await, whole[..19].to_vec());
             assert_eq!(fs::metadata(&file).expect("stat").len(), last_start as u64);
@@ -214,7 +214,7 @@ fn missing_and_wrong_indexes_are_built_anew() {
                 _ => {}
             }
         }
-        let (log, report) = reopen(&env, &path, true).await;
+        let (log, report) = reopen_small(&env, &path, true).await;
         assert!(report.rebuilt_indexes > 2);
         assert_eq!(read_all(&log, 0).await, before);
     });
@@ -242,7 +242,7 @@ fn producers_are_known_after_clean_stop_and_crash() {
                 log.close().await.expect("closes");
             }
             drop(log);
-            let (log, _) = reopen(&env, &path, clean).await;
+            let (log, _) = reopen_small(&env, &path, clean).await;
             let again = send(&log, 79).expect("a retry is answered");
             assert!(again.duplicate && again.base_offset == 79);
             let gap = send(&log, 81).expect_err("a batch is missing");

@@ -8,10 +8,10 @@ use std::rc::Rc;
 
 use bytes::BytesMut;
 use corelane_shards::log::batch::{build, BatchHeader};
-use corelane_shards::log::{recover, AppendWaiter, Durability, Log, LogConfig, LogEnv, LogError};
+use corelane_shards::log::{AppendWaiter, Durability, Log, LogConfig, LogEnv, LogError};
 use corelane_shards::runtime::yield_now;
-use support::on_shard;
 use support::random::{Answers, Draw};
+use support::{on_shard, reopen, LOG};
 
 const STEPS: usize = 60;
 
@@ -62,7 +62,7 @@ impl World {
         let mut draw = Draw(seed);
         let path = dir.join("t-0");
         let config = config(&mut draw);
-        let log = Log::create(&env, &path, config, "version: 0\n".to_string()).await;
+        let log = Log::create(&env, &path, LOG, config, "version: 0\n".to_string()).await;
         World { env, path, log: log.expect("creates"), model: Model::default(), draw }
     }
 
@@ -150,7 +150,7 @@ impl World {
             self.log.close().await.expect("closes");
         }
         let config = config(&mut self.draw);
-        let recovered = recover(&self.env, &self.path, config, clean).await;
+        let recovered = reopen(&self.env, &self.path, config, clean).await;
         let (log, report) = recovered.expect("recovers");
         assert_eq!(report.cut_bytes, 0, "nothing that was answered is damage");
         self.log = log;

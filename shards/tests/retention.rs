@@ -8,9 +8,9 @@ use std::rc::Rc;
 
 use bytes::BytesMut;
 use corelane_shards::log::batch::build;
-use corelane_shards::log::{recover, Durability, Log, LogConfig, LogEnv, LogError};
+use corelane_shards::log::{Durability, Log, LogConfig, LogEnv, LogError};
 use corelane_shards::runtime::yield_now;
-use support::on_shard;
+use support::{on_shard, reopen, LOG};
 
 /// Five batches of 3,000 bytes fill a segment.
 fn config() -> LogConfig {
@@ -23,7 +23,7 @@ fn config() -> LogConfig {
 }
 
 async fn create(env: &Rc<LogEnv>, dir: &Path, config: LogConfig) -> Rc<Log> {
-    Log::create(env, dir, config, "version: 0\n".to_string()).await.expect("creates")
+    Log::create(env, dir, LOG, config, "version: 0\n".to_string()).await.expect("creates")
 }
 
 /// Appends one record per batch, `n` with timestamp `n`, and waits until all are written and every
@@ -71,7 +71,7 @@ fn the_oldest_segments_go_when_there_are_too_many_bytes() {
         eventually("the files are removed", || files(&path, ".deleted") == 0).await;
         assert_eq!((files(&path, ".log"), files(&path, ".index")), (4, 3));
         drop(log);
-        let (log, _) = recover(&env, &path, keep, false).await.expect("recovers");
+        let (log, _) = reopen(&env, &path, keep, false).await.expect("recovers");
         assert_eq!((log.log_start(), log.log_end()), (5, 23));
     });
 }
@@ -97,7 +97,7 @@ fn segments_go_when_their_newest_record_is_too_old() {
         fill(&log, 2_000..2_001).await;
         assert_eq!(log.log_end(), 13);
         log.close().await.expect("closes");
-        let (log, _) = recover(&env, &path, config(), true).await.expect("recovers");
+        let (log, _) = reopen(&env, &path, config(), true).await.expect("recovers");
         assert_eq!((log.log_start(), log.log_end()), (12, 13));
     });
 }
@@ -127,7 +127,7 @@ fn records_deleted_on_demand_stay_deleted() {
         assert_eq!(log.delete_expired(0).await.expect("deletes"), 1, "the first segment");
         assert!(log.read(6, 12, 100, true).await.is_err());
         drop(log);
-        let (log, _) = recover(&env, &path, config(), false).await.expect("recovers");
+        let (log, _) = reopen(&env, &path, config(), false).await.expect("recovers");
         assert_eq!((log.log_start(), log.log_end()), (7, 12));
         assert_eq!(log.delete_records(12).await.expect("all of it"), 12);
         assert_eq!(log.delete_expired(0).await.expect("deletes"), 1, "the active one stays");
@@ -145,7 +145,7 @@ fn what_an_earlier_process_left_is_removed_at_start() {
         assert_eq!(log.delete_expired(0).await.expect("deletes"), 2);
         assert_eq!(files(&path, ".log.deleted"), 2, "readers may still have them open");
         drop(log);
-        let (log, _) = recover(&env, &path, slow, false).await.expect("recovers");
+        let (log, _) = reopen(&env, &path, slow, false).await.expect("recovers");
         assert_eq!(files(&path, ".deleted"), 0);
         assert_eq!((log.log_start(), log.log_end()), (10, 12));
     });

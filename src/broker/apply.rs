@@ -8,17 +8,41 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use corelane_shards::disk;
-use corelane_shards::log::{recover, Log, LogConfig, LogError, DELETED_SUFFIX};
+use corelane_shards::log::{
+    recover, JournalReplay, Log, LogConfig, LogError, LogId, Opening, DELETED_SUFFIX,
+};
 use corelane_shards::runtime::spawn_blocking;
 
 use super::Shard;
 use crate::metadata::{MetadataImage, TopicImage};
 use crate::partition::{Partition, PartitionKey};
 
+/// What an earlier process left in the log directories, in the order of the configuration.
+#[derive(Default, Clone, Copy)]
+pub struct FoundAtStart<'a> {
+    /// Whether each was closed in order.
+    pub clean: &'a [bool],
+    pub journals: &'a [JournalReplay],
+}
+
+/// Names a partition in the journal.
+fn log_id(topic: uuid::Uuid, index: usize) -> LogId {
+    let mut id = LogId::default();
+    id.0[..16].copy_from_slice(topic.as_bytes());
+    id.0[16..].copy_from_slice(&(index as u32).to_be_bytes());
+    id
+}
+
 impl Shard {
     /// Serves `image`: when this returns, every partition of ours in it can be produced to.
     /// A partition that cannot be opened is left out, with an error line; the others go on.
-    pub async fn apply(self: &Rc<Self>, image: Arc<MetadataImage>, clean: &[bool]) {
+    /// Returns whether all could be.
+    pub async fn apply(
+        self: &Rc<Self>,
+        image: Arc<MetadataImage>,
+        found: &FoundAtStart<'_>,
+    ) -> bool {
+        let mut all = true;
         let mut wanted = HashSet::new();
         for topic in image.topics.values() {
             for (index, partition) in topic.partitions.iter().enumerate() {
@@ -30,16 +54,18 @@ impl Shard {
                 if self.table.contains(&key) {
                     continue;
                 }
-                let was_clean = clean.get(partition.log_dir).copied().unwrap_or(false);
-                match self.open(topic, index, was_clean).await {
+                match self.open(topic, index, found).await {
                     Ok(log) => {
                         let leader_epoch = Cell::new(partition.leader_epoch);
                         self.table.insert(key, Rc::new(Partition { log, leader_epoch }));
                     }
-                    Err(error) => tracing::error!(
-                        topic = %topic.name, partition = index,
-                        "cannot open the partition, it stays offline: {error}"
-                    ),
+                    Err(error) => {
+                        all = false;
+                        tracing::error!(
+                            topic = %topic.name, partition = index,
+                            "cannot open the partition, it stays offline: {error}"
+                        );
+                    }
                 }
             }
         }
@@ -49,41 +75,49 @@ impl Shard {
                 self.retire(&key).await;
             }
         }
+        all
     }
 
     async fn open(
         &self,
         topic: &TopicImage,
         index: usize,
-        clean: bool,
+        found: &FoundAtStart<'_>,
     ) -> Result<Rc<Log>, LogError> {
         let dir = self.partition_dir(topic, index);
+        let log_dir = topic.partitions[index].log_dir;
+        let nothing = JournalReplay::default();
+        let opening = Opening {
+            id: log_id(topic.id, index),
+            clean: found.clean.get(log_dir).copied().unwrap_or(false),
+            journal: found.journals.get(log_dir).unwrap_or(&nothing),
+        };
         let config = topic.config.log.clone();
         let metadata = format!("version: 0\ntopic_id: {}", kafka_uuid(topic.id));
-        let found = disk::read_small(&dir.join("partition.metadata")).await?;
-        match found {
+        match disk::read_small(&dir.join("partition.metadata")).await? {
             Some(text) if text.trim_ascii() == metadata.as_bytes() => {
-                return self.recover(&dir, config, clean).await;
+                return self.recover(&dir, config, opening).await;
             }
             Some(_) => self.set_stray_aside(&dir).await?,
             // Whose they are cannot be told any more, but records are never written over.
             None if holds_records(&dir).await? => self.set_stray_aside(&dir).await?,
             None => {}
         }
-        Log::create(&self.env, &dir, config, metadata).await
+        Log::create(&self.env, &dir, opening.id, config, metadata).await
     }
 
     async fn recover(
         &self,
         dir: &Path,
         config: LogConfig,
-        clean: bool,
+        opening: Opening<'_>,
     ) -> Result<Rc<Log>, LogError> {
-        let (log, report) = recover(&self.env, dir, config, clean).await?;
-        if report.scanned_segments > 0 {
+        let (log, report) = recover(&self.env, dir, config, opening).await?;
+        if report.scanned_segments > 0 || report.replayed_bytes > 0 {
             tracing::info!(
                 log = %dir.display(), segments = report.scanned_segments,
                 bytes = report.scanned_bytes, cut_bytes = report.cut_bytes,
+                from_journal = report.replayed_bytes,
                 log_end_offset = log.log_end(), "recovered"
             );
         }

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::Arc;
 use std::time::Duration;
 
-use corelane_shards::log::{LogDir, LogDirError, LogEnv, LogEnvLimits};
+use corelane_shards::log::{JournalReplay, LogDir, LogDirError, LogEnv, LogEnvLimits};
 use corelane_shards::net::{port_is_free, Listener};
 use corelane_shards::runtime::{
     preflight, spawn_guarded, timeout, Engine, EngineConfig, Gate, MemoryBudget, PreflightError,
@@ -14,6 +14,7 @@ use corelane_shards::runtime::{
 };
 use tokio::sync::{mpsc, watch, Barrier};
 
+use super::apply::FoundAtStart;
 use super::{Advertised, Shard, ShardParts};
 use crate::config::{Advertise, BrokerConfig, HostPort};
 use crate::connection;
@@ -55,6 +56,10 @@ const BLOCK_PERCENT: u64 = 10;
 
 /// Time between two tries to write to a disk that was full.
 const FULL_DISK_RETRY: Duration = Duration::from_secs(1);
+
+/// A journal file holds at most this part of a shard's memory: what is in it is in memory, too.
+const JOURNAL_PART: u64 = 32;
+const MOST_JOURNAL_BYTES: u64 = 32 << 20;
 
 /// Parts of the descriptors a process may have: a quarter for log files, five eighths for
 /// connections, so that a flood of them does not keep a log from opening its file.
@@ -112,6 +117,7 @@ pub fn serve(config: BrokerConfig) -> Result<(), ServeError> {
         opened,
         updates: Arc::new(update_ends),
         drained: Arc::new(Barrier::new(shards)),
+        all_opened: Arc::new(AtomicBool::new(true)),
         all_closed: Arc::new(AtomicBool::new(true)),
     };
     let all_closed = Arc::clone(&launch.all_closed);
@@ -226,6 +232,8 @@ struct Launch {
     /// Taken once, each by its shard.
     updates: Arc<Vec<UpdateEnd>>,
     drained: Arc<Barrier>,
+    /// Whether every partition could be opened: until then journals are kept.
+    all_opened: Arc<AtomicBool>,
     all_closed: Arc<AtomicBool>,
 }
 
@@ -239,6 +247,8 @@ async fn run_shard(
         tail_bytes: part(TAIL_PERCENT),
         block_bytes: part(BLOCK_PERCENT),
         open_files: launch.open_files,
+        journal_file_bytes: (per_shard / JOURNAL_PART).clamp(1 << 20, MOST_JOURNAL_BYTES),
+        journal_batch_bytes: launch.config.journal_batch_bytes,
         try_again_after: FULL_DISK_RETRY,
     };
     let shard = Shard::new(ShardParts {
@@ -252,7 +262,7 @@ async fn run_shard(
         answer_memory: MemoryBudget::new(part(ANSWER_PERCENT)),
         shutdown: context.shutdown.clone(),
     });
-    shard.apply(Arc::clone(&launch.image), &launch.clean).await;
+    let journals = open_partitions(&shard, &launch).await;
     let stop_mesh = Gate::new();
     let mesh_pass = stop_mesh.enter();
     let mesh = {
@@ -276,6 +286,7 @@ async fn run_shard(
         futures_util::future::Either::Left((true, _))
     );
     if open {
+        forget_journals(&launch, &journals).await;
         accept_all(&shard, &context, &launch, &accepting)?;
         let _ = launch.ready.send(());
         shutdown.requested().await;
@@ -285,6 +296,36 @@ async fn run_shard(
     drop(mesh_pass);
     mesh.join().await;
     Ok(())
+}
+
+/// Opens all partitions of a shard, with what a crash left in the journals of their directories.
+async fn open_partitions(shard: &std::rc::Rc<Shard>, launch: &Launch) -> Vec<JournalReplay> {
+    let mut journals = Vec::with_capacity(launch.config.log_dirs.len());
+    for dir in &launch.config.log_dirs {
+        journals.push(JournalReplay::read(dir).await.unwrap_or_else(|error| {
+            tracing::error!("{error}; what the journals there hold is not replayed, they are kept");
+            launch.all_opened.store(false, Ordering::SeqCst);
+            JournalReplay::default()
+        }));
+    }
+    let found = FoundAtStart { clean: &launch.clean, journals: &journals };
+    if !shard.apply(Arc::clone(&launch.image), &found).await {
+        launch.all_opened.store(false, Ordering::SeqCst);
+    }
+    journals
+}
+
+/// Every shard has opened its partitions: what the journals had is in the segments.
+async fn forget_journals(launch: &Launch, journals: &[JournalReplay]) {
+    if !launch.all_opened.load(Ordering::SeqCst) {
+        tracing::warn!("journals are kept for the partitions that could not be opened");
+        return;
+    }
+    for journal in journals {
+        if let Err(error) = journal.remove().await {
+            tracing::warn!("a journal stays until the next start: {error}");
+        }
+    }
 }
 
 fn spawn_retention(
@@ -307,7 +348,7 @@ fn spawn_updates(
     Some(corelane_shards::runtime::spawn_local(async move {
         while let Some(update) = end.recv().await {
             // What an update brings was made by this process: nothing of it needs a scan.
-            shard.apply(update.image, &[]).await;
+            shard.apply(update.image, &FoundAtStart::default()).await;
             let _ = update.applied.send(());
         }
     }))
@@ -361,17 +402,25 @@ async fn stop_shard(shard: &std::rc::Rc<Shard>, launch: &Launch) {
     }
     timeout(DRAIN_LIMIT, launch.drained.wait()).await;
     let partitions = shard.table.drain();
+    let mut all = true;
     let closing = partitions.iter().map(|partition| partition.log.close());
     for (closed, partition) in
         futures_util::future::join_all(closing).await.into_iter().zip(&partitions)
     {
         if let Err(error) = closed {
-            launch.all_closed.store(false, Ordering::SeqCst);
+            all = false;
             let log = partition.log.dir().display();
             tracing::warn!(%log, "not closed in order, it is scanned at the next start: {error}");
         }
     }
     if timeout(DRAIN_LIMIT, shard.env.gate.close()).await.is_none() {
+        all = false;
+    }
+    if all {
+        if let Err(error) = shard.env.remove_journals().await {
+            tracing::warn!("a journal stays, the next start reads it in vain: {error}");
+        }
+    } else {
         launch.all_closed.store(false, Ordering::SeqCst);
     }
 }

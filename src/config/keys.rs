@@ -131,6 +131,10 @@ pub const KEYS: &[Key] = &[
         c.retention_check_ms = number(v, 1, i64::MAX)? as u64;
         Ok(())
     }),
+    key("corelane.journal.batch.max.bytes", "32768", "Batches with acks=all up to this many bytes of a partition share one durable write with those of other partitions and reach their segments later; 0: each is written to its own segment at once.", |c, v| {
+        c.journal_batch_bytes = number(v, 0, 1 << 20)?;
+        Ok(())
+    }),
     key("auto.create.topics.enable", "true", "Whether asking for an unknown topic creates it.", |c, v| {
         c.auto_create_topics = boolean(v)?;
         Ok(())

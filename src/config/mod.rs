@@ -42,6 +42,8 @@ pub struct BrokerConfig {
     pub max_connections: usize,
     pub connections_max_idle_ms: u64,
     pub retention_check_ms: u64,
+    /// Most bytes of one partition's batches that share a journal's write; 0: no journal.
+    pub journal_batch_bytes: usize,
     pub fetch_max_bytes: usize,
     pub fetch_session_slots: usize,
     pub topic_defaults: TopicConfig,
@@ -67,6 +69,7 @@ impl Default for BrokerConfig {
             max_connections: 100_000,
             connections_max_idle_ms: 600_000,
             retention_check_ms: 300_000,
+            journal_batch_bytes: 32 << 10,
             fetch_max_bytes: 55 << 20,
             fetch_session_slots: 1000,
             topic_defaults: TopicConfig::default(),

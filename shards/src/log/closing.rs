@@ -22,9 +22,9 @@ impl Log {
     }
 
     async fn flush_and_trim(self: &Rc<Self>) -> Result<(), LogError> {
-        while self.writer_running.get() {
-            crate::runtime::yield_now().await;
-        }
+        let end = self.log_end();
+        self.state.borrow_mut().ask_for(end, true);
+        self.settled.until(|| !self.writer_running.get() && !self.in_journal.get()).await;
         self.run_writer().await;
         if let Some(failure) = self.failure() {
             return Err(LogError::Offline(failure));
@@ -60,7 +60,9 @@ impl Log {
     /// Ends everything that waits on this log and forgets its files; the caller removes them.
     pub fn retire(&self) {
         self.closed.set(true);
+        self.deleted.set(true);
         self.state.borrow_mut().fail("the partition was deleted".to_string());
+        self.settled.notify();
         self.tell_all(LogError::Closed);
         let segments: Vec<i64> =
             self.state.borrow().segments().iter().map(|s| s.base_offset).collect();

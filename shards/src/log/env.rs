@@ -4,9 +4,10 @@ use std::rc::{Rc, Weak};
 use std::time::Duration;
 
 use super::blocks::BlockCache;
+use super::journal::Journals;
 use super::loads::BlockLoads;
 use super::log::Log;
-use crate::disk::HandleCache;
+use crate::disk::{DiskError, HandleCache};
 use crate::runtime::{Gate, TaskQueue};
 
 /// What all logs of one shard share. Created by the shard, lives on it.
@@ -15,6 +16,7 @@ pub struct LogEnv {
     pub tail: TailCache,
     pub blocks: BlockCache,
     pub loads: BlockLoads,
+    pub(super) journals: Journals,
     pub foreground: TaskQueue,
     pub background: TaskQueue,
     /// Writers hold a pass while they run: shutdown waits for them.
@@ -32,6 +34,11 @@ pub struct LogEnvLimits {
     /// reader of old data cannot evict it.
     pub block_bytes: usize,
     pub open_files: usize,
+    /// Size of a journal file; 0: no journal.
+    pub journal_file_bytes: u64,
+    /// Batches of one log that are made durable in the journal are at most this many bytes; larger
+    /// ones go to their segment at once.
+    pub journal_batch_bytes: usize,
     /// Time between two tries to write where a disk had no space.
     pub try_again_after: Duration,
 }
@@ -43,12 +50,21 @@ impl LogEnv {
             tail: TailCache::new(limits.tail_bytes),
             blocks: BlockCache::new(limits.block_bytes),
             loads: BlockLoads::default(),
+            journals: Journals::new(limits.journal_file_bytes, limits.journal_batch_bytes),
             foreground,
             background,
             gate: Gate::new(),
             try_again_after: limits.try_again_after,
             next_log_id: Cell::new(0),
         })
+    }
+
+    /// Removes the journals, once every log of the shard was closed in order.
+    ///
+    /// # Errors
+    /// What the disk answers: the next start reads them, in vain.
+    pub async fn remove_journals(&self) -> Result<(), DiskError> {
+        self.journals.remove().await
     }
 
     pub(super) fn take_log_id(&self) -> u64 {
@@ -94,6 +110,7 @@ impl TailCache {
             // A log that is gone has dropped its batches already.
             if let Some(log) = log.upgrade() {
                 if !log.evict_oldest() {
+                    log.write_behind();
                     return;
                 }
             }

@@ -43,6 +43,7 @@ impl Log {
             );
         }
         self.tell_all(LogError::NoSpace);
+        self.settled.notify();
         let log = Rc::downgrade(self);
         let after = self.env.try_again_after;
         let again = async move {

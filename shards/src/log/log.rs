@@ -9,11 +9,13 @@ use std::rc::{Rc, Weak};
 use super::config::{Durability, LogConfig};
 use super::env::LogEnv;
 use super::error::LogError;
+use super::journal::LogId;
 use super::producers::Producers;
 use super::segment::{file_path, Segment};
 use super::snapshots;
 use super::state::{Appended, LogState, NewBatch, WritePlan, WriterStep};
 use crate::disk::{self, align_down, align_up, DiskError, File, HandleKind, WriteBuffer};
+use crate::runtime::Signal;
 
 /// Told when an append is as safe as was asked for, or never will be. One waiter stands for a
 /// whole request; `index` says which of its appends.
@@ -38,8 +40,16 @@ pub struct Log {
     pub(super) state: RefCell<LogState>,
     waiters: RefCell<VecDeque<Waiter>>,
     watchers: RefCell<Vec<Weak<dyn EndWatcher>>>,
+    pub(super) journal_id: LogId,
+    /// Waits for the journal's next frame or is in it.
+    pub(super) in_journal: Cell<bool>,
+    /// The journal had no room: the next write goes to the segment.
+    pub(super) past_journal: Cell<bool>,
     pub(super) writer_running: Cell<bool>,
+    /// Told when a writer or the journal is done with this log.
+    pub(super) settled: Signal,
     pub(super) closed: Cell<bool>,
+    pub(super) deleted: Cell<bool>,
 }
 
 struct Waiter {
@@ -56,6 +66,7 @@ impl Log {
     pub async fn create(
         env: &Rc<LogEnv>,
         dir: &Path,
+        journal_id: LogId,
         config: LogConfig,
         metadata: String,
     ) -> Result<Rc<Log>, LogError> {
@@ -68,11 +79,16 @@ impl Log {
         disk::sync_dir(dir).await?;
         let segments = vec![Segment::new(0)];
         let state = LogState::new(config, segments, 0, 0, Vec::new(), Producers::default());
-        Ok(Log::open(env, dir, state))
+        Ok(Log::open(env, dir, journal_id, state))
     }
 
     /// A log with the state that recovery found.
-    pub(super) fn open(env: &Rc<LogEnv>, dir: &Path, state: LogState) -> Rc<Log> {
+    pub(super) fn open(
+        env: &Rc<LogEnv>,
+        dir: &Path,
+        journal_id: LogId,
+        state: LogState,
+    ) -> Rc<Log> {
         Rc::new(Log {
             id: env.take_log_id(),
             dir: dir.to_path_buf(),
@@ -80,8 +96,13 @@ impl Log {
             state: RefCell::new(state),
             waiters: RefCell::default(),
             watchers: RefCell::default(),
+            journal_id,
+            in_journal: Cell::new(false),
+            past_journal: Cell::new(false),
             writer_running: Cell::new(false),
+            settled: Signal::default(),
             closed: Cell::new(false),
+            deleted: Cell::new(false),
         })
     }
 
@@ -182,7 +203,7 @@ impl Log {
     }
 
     pub(super) fn kick_writer(self: &Rc<Self>) {
-        if self.writer_running.get() {
+        if self.writer_running.get() || self.offer_to_journal() {
             return;
         }
         let Some(pass) = self.env.gate.enter() else { return };
@@ -191,6 +212,7 @@ impl Log {
         let writer = async move {
             log.run_writer().await;
             log.writer_running.set(false);
+            log.settled.notify();
             drop(pass);
         };
         self.env.foreground.spawn(writer).detach();
@@ -198,11 +220,15 @@ impl Log {
 
     pub(super) async fn run_writer(self: &Rc<Self>) {
         loop {
+            if self.offer_to_journal() {
+                return;
+            }
             let step = self.state.borrow_mut().next_step();
             let done = match step {
                 WriterStep::Idle => return self.space_is_back(),
                 WriterStep::Seal { segment, size, next } => self.seal(segment, size, next).await,
                 WriterStep::Write(plan) => self.write(plan).await,
+                WriterStep::Sync { segment, bytes, end } => self.sync(segment, bytes, end).await,
             };
             match done {
                 Ok(()) => self.space_is_back(),
@@ -213,7 +239,12 @@ impl Log {
     }
 
     async fn write(&self, mut plan: WritePlan) -> Result<(), DiskError> {
-        let last_block = match self.write_out(&mut plan).await {
+        let direct = &self.env.journals.direct_writes;
+        direct.set(direct.get() + usize::from(plan.durable));
+        let written = self.put(&mut plan).await;
+        self.past_journal.set(false);
+        direct.set(direct.get() - usize::from(plan.durable));
+        let last_block = match written {
             Ok(last_block) => last_block,
             Err(error) => {
                 self.state.borrow_mut().keep_partial_block(std::mem::take(&mut plan.head));
@@ -233,8 +264,14 @@ impl Log {
         Ok(())
     }
 
+    async fn sync(&self, segment: i64, bytes: u64, end: i64) -> Result<(), DiskError> {
+        self.file(segment, HandleKind::Write).await?.sync_data().await?;
+        self.state.borrow_mut().sync_done(segment, bytes, end);
+        Ok(())
+    }
+
     /// Writes a plan's bytes, as durably as it says; returns what its last block holds.
-    async fn write_out(&self, plan: &mut WritePlan) -> Result<Vec<u8>, DiskError> {
+    async fn put(&self, plan: &mut WritePlan) -> Result<Vec<u8>, DiskError> {
         let mut buffer = WriteBuffer::new(plan.len_bytes());
         plan.fill(buffer.bytes_mut());
         let last_at = (align_down(plan.end) - plan.start) as usize;
@@ -297,7 +334,7 @@ impl Log {
         self.env.handles.get((self.id, segment, kind), path).await
     }
 
-    fn fail(&self, error: &DiskError) {
+    pub(super) fn fail(&self, error: &DiskError) {
         if self.closed.get() && error.kind == std::io::ErrorKind::NotFound {
             return; // deleted while a write was under way
         }
@@ -307,11 +344,12 @@ impl Log {
         );
         self.state.borrow_mut().fail(error.to_string());
         self.tell_all(LogError::Offline(error.to_string()));
+        self.settled.notify();
     }
 
     /// Tells the waiters whose appends are safe now. They run outside of any borrow: they may
     /// append again.
-    fn tell(&self, safe_end: i64) {
+    pub(super) fn tell(&self, safe_end: i64) {
         loop {
             let next = {
                 let mut waiters = self.waiters.borrow_mut();
@@ -334,7 +372,7 @@ impl Log {
         watchers.iter().filter_map(Weak::upgrade).for_each(|watcher| watcher.ended());
     }
 
-    fn advance_watchers(&self, bytes: u64) {
+    pub(super) fn advance_watchers(&self, bytes: u64) {
         let watchers = std::mem::take(&mut *self.watchers.borrow_mut());
         let mut kept: Vec<Weak<dyn EndWatcher>> = watchers
             .into_iter()

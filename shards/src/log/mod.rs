@@ -2,8 +2,9 @@
 //!
 //! `batch` checks and patches record batches; `state` is the log as a pure state machine (offsets,
 //! segments, what to write next), with `segment`, `index` and `producers` as its parts; `log` does
-//! the I/O it asks for; `reader` reads, `checked` holds back what is damaged; `recovery` and `scan` open what a stop or a crash left;
-//! `log_dir` is a whole log directory (lock, identity, clean-stop marker); `env`, `blocks` hold
+//! the I/O it asks for; `journal` makes small batches of many logs durable at once, `journaled` is a
+//! log's part in it; `reader` reads, `checked` holds back what is damaged; `recovery`, `scan` and
+//! `replaying` open what a stop or a crash left; `log_dir` is a whole log directory (lock, identity, clean-stop marker); `env`, `blocks` hold
 //! what the logs of one shard share.
 
 pub mod batch;
@@ -16,6 +17,8 @@ mod env;
 mod error;
 mod full;
 mod index;
+mod journal;
+mod journaled;
 mod loads;
 #[allow(clippy::module_inception)]
 mod log;
@@ -23,6 +26,7 @@ mod log_dir;
 mod producers;
 mod reader;
 mod recovery;
+mod replaying;
 mod retention;
 mod scan;
 mod segment;
@@ -34,10 +38,11 @@ pub use config::{Durability, LogConfig};
 pub use env::{LogEnv, LogEnvLimits};
 pub use error::LogError;
 pub use index::SegmentIndex;
+pub use journal::{JournalReplay, LogId, JOURNAL_SUFFIX};
 pub use log_dir::{LogDir, LogDirError, MetaProperties, DELETED_SUFFIX};
 pub use producers::{Producers, SequenceCheck};
 pub use reader::Records;
-pub use recovery::{recover, Recovered};
+pub use recovery::{recover, Opening, Recovered};
 pub use retention::Expired;
 pub use scan::{scan, Scanned};
 pub use segment::{file_path, parse_file_name};

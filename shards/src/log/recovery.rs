@@ -9,8 +9,10 @@ use super::config::LogConfig;
 use super::env::LogEnv;
 use super::error::LogError;
 use super::index::SegmentIndex;
+use super::journal::{JournalReplay, LogId};
 use super::log::Log;
 use super::producers::Producers;
+use super::replaying::Replaying;
 use super::retention::{DELETED_SUFFIX, LOG_START_FILE};
 use super::scan::{scan, Scanned};
 use super::segment::{file_path, parse_file_name, Segment};
@@ -27,20 +29,33 @@ pub struct Recovered {
     /// Bytes behind the last whole batch that were cut, unused space not counted.
     pub cut_bytes: u64,
     pub rebuilt_indexes: usize,
+    /// Bytes that the journal had and the segments did not.
+    pub replayed_bytes: u64,
     /// The crash took records back that lie before the log start offset: the log is empty.
     pub began_anew: bool,
 }
 
-/// Opens the log in `dir`. `clean`: the directory was closed in order, see [`Log::close`].
+/// What is known of a log before it is opened.
+#[derive(Clone, Copy)]
+pub struct Opening<'a> {
+    pub id: LogId,
+    /// The directory was closed in order, see [`Log::close`].
+    pub clean: bool,
+    /// What the journals of its log directory hold.
+    pub journal: &'a JournalReplay,
+}
+
+/// Opens the log in `dir`.
 ///
 /// # Errors
-/// A file cannot be read or cut.
+/// A file cannot be read or cut, or the log lacks what lies before its part of the journal.
 pub async fn recover(
     env: &Rc<LogEnv>,
     dir: &Path,
     config: LogConfig,
-    clean: bool,
+    opening: Opening<'_>,
 ) -> Result<(Rc<Log>, Recovered), LogError> {
+    let clean = opening.clean;
     let mut report = Recovered::default();
     let names = disk::list_dir(dir).await?;
     let mut bases: Vec<i64> =
@@ -69,6 +84,15 @@ pub async fn recover(
         // This time segments that were taken at their word are walked: less may be whole.
         (segments, log_end) = recovery.segments(&kept, &mut producers).await?;
     }
+    let mut replaying = Replaying {
+        dir,
+        config: &config,
+        segments: &mut segments,
+        log_end,
+        producers: &mut producers,
+    };
+    report.replayed_bytes = replaying.run(opening.journal.of(&opening.id)).await?;
+    log_end = replaying.log_end;
     let log_start = read_log_start(dir).await?;
     if log_start > log_end {
         segments = vec![begin_anew(dir, &segments, log_start, log_end).await?];
@@ -80,7 +104,7 @@ pub async fn recover(
     let first = segments.first().map_or(0, |s| s.base_offset);
     let log_start = log_start.max(first);
     let state = LogState::new(config, segments, log_start, log_end, partial_block, producers);
-    Ok((Log::open(env, dir, state), report))
+    Ok((Log::open(env, dir, opening.id, state), report))
 }
 
 /// The next segment is begun only when one is whole; what a crash left of that was made good.

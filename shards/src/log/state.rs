@@ -66,6 +66,12 @@ pub enum WriterStep {
         next: i64,
     },
     Write(WritePlan),
+    /// Make what was written to this segment durable: `bytes` of it, up to offset `end`.
+    Sync {
+        segment: i64,
+        bytes: u64,
+        end: i64,
+    },
 }
 
 /// One aligned write: part of a block that was written before, then whole batches, then zeros.
@@ -82,8 +88,9 @@ pub struct WritePlan {
     /// Log end offset once this write is done.
     pub end_offset: i64,
     pub durable: bool,
-    /// Whether everything before `start` is durable, so that a durable write of this range
-    /// makes the whole log durable.
+    /// Whether everything before `start` is durable in the segment's file, so that a durable write
+    /// of this range makes all of it durable. That it is durable in the journal is not enough:
+    /// recovery ends at the first hole in the file, whatever lies behind it.
     pub follows_durable: bool,
     /// Size the file must be grown to before, where its space is used up.
     pub allocate: Option<u64>,
@@ -116,6 +123,15 @@ pub struct LogState {
     pub(super) log_end: i64,
     /// Everything below is as safe as was asked for when it was appended.
     pub(super) safe_end: i64,
+    /// Everything below is durable, in the segments or in the journal.
+    pub(super) durable_end: i64,
+    /// Everything below is durable in the segments.
+    pub(super) synced_end: i64,
+    /// What the segments have been asked to hold, and to hold durably.
+    pub(super) write_to: i64,
+    pub(super) sync_to: i64,
+    /// Batches are on their way to the journal.
+    pub(super) journaling: bool,
     pub(super) tail: VecDeque<TailBatch>,
     /// Batches of `tail`, from its end, that are not yet written.
     pub(super) dirty: usize,
@@ -149,6 +165,11 @@ impl LogState {
             log_start,
             log_end,
             safe_end: log_end,
+            durable_end: log_end,
+            synced_end: log_end,
+            write_to: 0,
+            sync_to: 0,
+            journaling: false,
             tail: VecDeque::new(),
             dirty: 0,
             dirty_bytes: 0,
@@ -293,8 +314,12 @@ impl LogState {
     /// What the writer should do next. One write is under way at a time: appends that arrive
     /// meanwhile gather for the next one, which is group commit without a timer.
     pub fn next_step(&mut self) -> WriterStep {
-        if self.writing || self.failure.is_some() {
+        if self.writing || self.journaling || self.failure.is_some() {
             return WriterStep::Idle;
+        }
+        let write = self.is_write_due();
+        if self.dirty > 0 && !write {
+            return self.next_sync();
         }
         let first = self.tail.len() - self.dirty;
         let target = self.tail.get(first).map_or(self.active().base_offset, |b| b.segment);
@@ -302,12 +327,36 @@ impl LogState {
             self.writing = true;
             return step;
         }
-        if self.dirty == 0 {
-            return WriterStep::Idle;
+        if !write {
+            return self.next_sync();
         }
         let plan = self.plan_write(first, target);
         self.writing = true;
         WriterStep::Write(plan)
+    }
+
+    fn next_sync(&mut self) -> WriterStep {
+        let end = self.written_end();
+        if self.sync_to <= self.synced_end || end <= self.synced_end {
+            return WriterStep::Idle;
+        }
+        self.writing = true;
+        // Those before were synced when they were sealed.
+        let written = self.segments.iter().rev().find(|segment| segment.written > 0);
+        let segment = written.unwrap_or(self.active());
+        WriterStep::Sync { segment: segment.base_offset, bytes: segment.written, end }
+    }
+
+    /// A segment's file is durable as far as a step said.
+    pub fn sync_done(&mut self, segment: i64, bytes: u64, end: i64) {
+        self.writing = false;
+        self.segment_mut(segment).synced = bytes;
+        self.is_synced(end);
+    }
+
+    fn is_synced(&mut self, end: i64) {
+        self.synced_end = self.synced_end.max(end);
+        self.durable_end = self.durable_end.max(end);
     }
 
     /// The segment before `target`, if it is not sealed yet. Whether it has anything left to write
@@ -344,7 +393,8 @@ impl LogState {
                 break;
             }
             plan.end += len;
-            plan.durable |= batch.durable;
+            // What is durable in the journal needs no more than to be written.
+            plan.durable |= batch.durable && batch.base_offset >= self.durable_end;
             plan.end_offset = batch.last_offset + 1;
             plan.parts.push(batch.bytes.clone());
         }
@@ -371,13 +421,14 @@ impl LogState {
         self.dirty_bytes -= plan.parts.iter().map(Bytes::len).sum::<usize>();
         let segment = self.segment_mut(plan.segment);
         segment.written = plan.end;
-        if plan.durable {
-            segment.synced = plan.end;
-        }
         if let Some(size) = plan.allocate {
             segment.allocated = size;
         }
-        self.safe_end = plan.end_offset;
+        if plan.durable {
+            segment.synced = plan.end;
+            self.is_synced(plan.end_offset);
+        }
+        self.safe_end = self.safe_end.max(plan.end_offset);
         self.safe_end
     }
 
@@ -395,10 +446,12 @@ impl LogState {
         segment.synced = segment.size;
         segment.allocated = segment.size;
         segment.sealed = true;
-        // The next one's snapshot is on disk.
         let at = self.position_of(base_offset);
         if let Some(next) = self.segments.get_mut(at + 1) {
+            // Its snapshot is on disk.
             next.producers_at_base = None;
+            let base = next.base_offset;
+            self.is_synced(base);
         }
     }
 
@@ -407,6 +460,7 @@ impl LogState {
         let segment = self.active_mut();
         segment.synced = segment.written;
         segment.allocated = segment.written;
+        self.is_synced(self.log_end);
     }
 
     /// Takes the log offline: nothing unwritten will be written any more.
@@ -453,7 +507,7 @@ impl LogState {
     }
 
     /// Batches in memory, oldest first.
-    pub fn tail(&self) -> impl Iterator<Item = &TailBatch> {
+    pub fn tail(&self) -> impl DoubleEndedIterator<Item = &TailBatch> {
         self.tail.iter()
     }
 

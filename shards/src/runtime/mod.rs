@@ -9,6 +9,7 @@ mod id;
 mod mesh;
 mod preflight;
 mod shutdown;
+mod signal;
 mod tasks;
 
 pub use budget::{Lease, MemoryBudget};
@@ -18,6 +19,7 @@ pub use id::ShardId;
 pub use mesh::{Mesh, MeshError, PendingReply, ReplyTo};
 pub use preflight::{check as preflight, PreflightError};
 pub use shutdown::Shutdown;
+pub use signal::Signal;
 pub use tasks::{
     sleep, spawn_blocking, spawn_guarded, spawn_local, timeout, yield_now, Task, TaskQueue,
 };
