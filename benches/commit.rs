@@ -35,14 +35,24 @@ struct Args {
     value_bytes: usize,
     #[arg(long, value_delimiter = ',', default_values_t = [1, 16, 128, 1000])]
     partitions: Vec<usize>,
+    /// Size of a journal file.
+    #[arg(long, default_value_t = 28)]
+    journal_mib: u64,
+    /// Larger batches go to their segment at once.
+    #[arg(long, default_value_t = 16384)]
+    journal_batch_bytes: usize,
+    /// Only this way: bare, segments or journal.
+    #[arg(long, value_enum)]
+    only: Option<Way>,
     #[arg(long, hide = true)]
     bench: bool,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 enum Way {
+    /// An `O_DSYNC` write to a file of its own.
     Bare,
-    Direct,
+    Segments,
     Journal,
 }
 
@@ -96,8 +106,8 @@ async fn through_logs(
         tail_bytes: 230 << 20,
         block_bytes: 1 << 20,
         open_files: 4096,
-        journal_file_bytes: if way == Way::Journal { 16 << 20 } else { 0 },
-        journal_batch_bytes: 32 << 10,
+        journal_file_bytes: if way == Way::Journal { args.journal_mib << 20 } else { 0 },
+        journal_batch_bytes: args.journal_batch_bytes,
         try_again_after: Duration::from_secs(1),
     };
     let env = LogEnv::new(limits, context.foreground, context.background);
@@ -201,18 +211,20 @@ fn main() {
     let args = Args::parse();
     println!("partitions  way       batches/s   p50 us   p99 us   (medians of {})", args.rounds);
     for &partitions in &args.partitions {
-        let ways = [(Way::Bare, "O_DSYNC"), (Way::Direct, "segments"), (Way::Journal, "journal")];
+        let mut ways = vec![Way::Bare, Way::Segments, Way::Journal];
+        ways.retain(|way| args.only.is_none_or(|only| only == *way));
         let mut rounds: Vec<Vec<Times>> = vec![Vec::new(); ways.len()];
         for _ in 0..args.rounds {
-            for (at, (way, _)) in ways.iter().enumerate() {
+            for (at, way) in ways.iter().enumerate() {
                 rounds[at].push(measure(&args, *way, partitions));
             }
         }
-        for ((_, name), mut times) in ways.iter().zip(rounds) {
+        for (way, mut times) in ways.iter().zip(rounds) {
             times.sort_by_key(Times::len);
             let median = &times[times.len() / 2];
             println!(
-                "{partitions:>10}  {name:<8} {:>10.0} {:>8} {:>8}",
+                "{partitions:>10}  {:<8} {:>10.0} {:>8} {:>8}",
+                format!("{way:?}").to_lowercase(),
                 median.len() as f64 / args.seconds,
                 median.value_at_quantile(0.5),
                 median.value_at_quantile(0.99)

@@ -1,9 +1,10 @@
 //! The broker as a process: `shard` is what one core runs, `apply` brings a shard's partitions in
 //! line with the metadata, `advertise` says where clients shall connect, `serve` starts and stops
-//! it all.
+//! it all, `run_shard` a core's part of it.
 
 mod advertise;
 mod apply;
+mod run_shard;
 mod serve;
 mod shard;
 

@@ -131,7 +131,7 @@ pub const KEYS: &[Key] = &[
         c.retention_check_ms = number(v, 1, i64::MAX)? as u64;
         Ok(())
     }),
-    key("corelane.journal.batch.max.bytes", "32768", "Batches with acks=all up to this many bytes of a partition share one durable write with those of other partitions and reach their segments later; 0: each is written to its own segment at once.", |c, v| {
+    key("corelane.journal.batch.max.bytes", "16384", "Batches with acks=all up to this many bytes of a partition share one durable write with those of other partitions and reach their segments later; 0: each is written to its own segment at once.", |c, v| {
         c.journal_batch_bytes = number(v, 0, 1 << 20)?;
         Ok(())
     }),

@@ -69,7 +69,7 @@ impl Default for BrokerConfig {
             max_connections: 100_000,
             connections_max_idle_ms: 600_000,
             retention_check_ms: 300_000,
-            journal_batch_bytes: 32 << 10,
+            journal_batch_bytes: 16 << 10,
             fetch_max_bytes: 55 << 20,
             fetch_session_slots: 1000,
             topic_defaults: TopicConfig::default(),

@@ -16,7 +16,9 @@ pub(super) const WRITE_BEHIND_BYTES: usize = 256 << 10;
 impl LogState {
     /// Batches that are nowhere durable yet, if the log has no others that are not.
     fn fresh(&self) -> Option<std::ops::Range<usize>> {
-        let from = self.tail.partition_point(|batch| batch.base_offset < self.durable_end);
+        // From the end: there are few, and thousands before them.
+        let new = self.tail.iter().rev().take_while(|b| b.base_offset >= self.durable_end);
+        let from = self.tail.len() - new.count();
         let first = self.tail.get(from)?;
         // What was written but not synced has to be synced first, or left out.
         let follows = first.base_offset == self.durable_end;
@@ -26,7 +28,8 @@ impl LogState {
     /// Whether there are batches that the journal can make durable: few bytes that follow what is
     /// durable already.
     pub fn wants_journal(&self, most_bytes: usize) -> bool {
-        if self.writing || self.journaling || self.failure.is_some() || self.full {
+        let busy = self.writing || self.journaling || self.failure.is_some() || self.full;
+        if busy || self.owes_segment() {
             return false;
         }
         let Some(fresh) = self.fresh() else { return false };
@@ -87,6 +90,11 @@ impl LogState {
             && (self.safe_end < self.log_end
                 || self.written_end() < self.write_to
                 || self.dirty_bytes >= WRITE_BEHIND_BYTES)
+    }
+
+    /// Whether the segments lack something that they have been asked for.
+    fn owes_segment(&self) -> bool {
+        self.written_end() < self.write_to || self.synced_end < self.sync_to
     }
 
     /// Whether a writer would find something to do.

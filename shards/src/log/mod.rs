@@ -1,7 +1,7 @@
 //! The log of a partition, in Kafka's file layout.
 //!
 //! `batch` checks and patches record batches; `state` is the log as a pure state machine (offsets,
-//! segments, what to write next), with `segment`, `index` and `producers` as its parts; `log` does
+//! segments), with `planning` (what to write next), `segment`, `index` and `producers` as its parts; `log` does
 //! the I/O it asks for; `journal` makes small batches of many logs durable at once, `journaled` is a
 //! log's part in it; `reader` reads, `checked` holds back what is damaged; `recovery`, `scan` and
 //! `replaying` open what a stop or a crash left; `log_dir` is a whole log directory (lock, identity, clean-stop marker); `env`, `blocks` hold
@@ -23,6 +23,7 @@ mod loads;
 #[allow(clippy::module_inception)]
 mod log;
 mod log_dir;
+mod planning;
 mod producers;
 mod reader;
 mod recovery;
@@ -32,6 +33,7 @@ mod scan;
 mod segment;
 mod snapshots;
 mod state;
+mod writing;
 
 pub use self::log::{AppendWaiter, EndWatcher, Log};
 pub use config::{Durability, LogConfig};
@@ -46,4 +48,4 @@ pub use recovery::{recover, Opening, Recovered};
 pub use retention::Expired;
 pub use scan::{scan, Scanned};
 pub use segment::{file_path, parse_file_name};
-pub use state::{Appended, LogState, NewBatch, WriterStep};
+pub use state::{Appended, LogState, NewBatch};

@@ -21,7 +21,7 @@ use crate::log::log::Log;
 /// Most bytes of batches in one frame.
 const MAX_FRAME_BYTES: usize = 1 << 20;
 /// Logs that are written out at once, so that a full file does not flood the disk.
-const WRITE_OUTS: usize = 16;
+const WRITE_OUTS: usize = 64;
 
 /// The journals of one shard, one for each log directory, made when they are first used.
 pub struct Journals {

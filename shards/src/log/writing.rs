@@ -1,0 +1,157 @@
+//! The writer of a log: does what [`LogState`](super::LogState) plans, one step after the other.
+
+use std::rc::Rc;
+
+use super::error::LogError;
+use super::log::Log;
+use super::planning::{WritePlan, WriterStep};
+use super::segment::file_path;
+use super::snapshots;
+use crate::disk::{self, align_down, align_up, DiskError, File, HandleKind, WriteBuffer};
+
+impl Log {
+    pub(super) fn kick_writer(self: &Rc<Self>) {
+        if self.writer_running.get() || self.offer_to_journal() {
+            return;
+        }
+        let Some(pass) = self.env.gate.enter() else { return };
+        self.writer_running.set(true);
+        let log = Rc::clone(self);
+        let writer = async move {
+            log.run_writer().await;
+            log.writer_running.set(false);
+            log.settled.notify();
+            drop(pass);
+        };
+        self.env.foreground.spawn(writer).detach();
+    }
+
+    pub(super) async fn run_writer(self: &Rc<Self>) {
+        loop {
+            if self.offer_to_journal() {
+                return;
+            }
+            let step = self.state.borrow_mut().next_step();
+            let done = match step {
+                WriterStep::Idle => return self.space_is_back(),
+                WriterStep::Seal { segment, size, next } => self.seal(segment, size, next).await,
+                WriterStep::Write(plan) => self.write(plan).await,
+                WriterStep::Sync { segment, bytes, end } => self.sync(segment, bytes, end).await,
+            };
+            match done {
+                Ok(()) => self.space_is_back(),
+                Err(error) if error.is_no_space() => return self.wait_for_space(&error),
+                Err(error) => return self.fail(&error),
+            }
+        }
+    }
+
+    async fn write(&self, mut plan: WritePlan) -> Result<(), DiskError> {
+        let direct = &self.env.journals.direct_writes;
+        direct.set(direct.get() + usize::from(plan.durable));
+        let written = self.put(&mut plan).await;
+        self.past_journal.set(false);
+        direct.set(direct.get() - usize::from(plan.durable));
+        let last_block = match written {
+            Ok(last_block) => last_block,
+            Err(error) => {
+                self.state.borrow_mut().keep_partial_block(std::mem::take(&mut plan.head));
+                return Err(error);
+            }
+        };
+        let (before, safe_end) = {
+            let mut state = self.state.borrow_mut();
+            let before = state.safe_end();
+            (before, state.write_done(&plan, last_block))
+        };
+        self.env.tail.shrink();
+        self.tell(safe_end);
+        if safe_end > before {
+            self.advance_watchers(plan.parts.iter().map(|p| p.len() as u64).sum());
+        }
+        Ok(())
+    }
+
+    async fn sync(&self, segment: i64, bytes: u64, end: i64) -> Result<(), DiskError> {
+        self.file(segment, HandleKind::Write).await?.sync_data().await?;
+        self.state.borrow_mut().sync_done(segment, bytes, end);
+        Ok(())
+    }
+
+    /// Writes a plan's bytes, as durably as it says; returns what its last block holds.
+    async fn put(&self, plan: &mut WritePlan) -> Result<Vec<u8>, DiskError> {
+        let mut buffer = WriteBuffer::new(plan.len_bytes());
+        plan.fill(buffer.bytes_mut());
+        let last_at = (align_down(plan.end) - plan.start) as usize;
+        let last_block = buffer.bytes()[last_at..(plan.end - plan.start) as usize].to_vec();
+        if let Some(size) = plan.allocate {
+            let file = self.file(plan.segment, HandleKind::Write).await?;
+            plan.allocate = Some(match file.allocate(size).await {
+                Err(error) if error.is_no_space() => {
+                    let least = align_up(plan.end);
+                    file.allocate(least).await.map(|()| least)?
+                }
+                done => done.map(|()| size)?,
+            });
+        }
+        if plan.durable && plan.follows_durable {
+            let file = self.file(plan.segment, HandleKind::WriteDurable).await?;
+            file.write_at(buffer, plan.start).await?;
+        } else {
+            let file = self.file(plan.segment, HandleKind::Write).await?;
+            file.write_at(buffer, plan.start).await?;
+            if plan.durable {
+                // Plain writes came before: a durable write would cover its own range alone.
+                file.sync_data().await?;
+            }
+        }
+        Ok(last_block)
+    }
+
+    /// Closes a full segment: everything in it durable, its file cut to its true size, its
+    /// indexes beside it, and the next segment's file there.
+    async fn seal(&self, segment: i64, size: u64, next: i64) -> Result<(), DiskError> {
+        let file = self.file(segment, HandleKind::Write).await?;
+        file.truncate(size).await?;
+        file.sync_data().await?;
+        self.write_index(segment).await?;
+        let producers = self.state.borrow_mut().take_snapshot(next);
+        if let Some(producers) = producers {
+            snapshots::write(&self.dir, next, producers).await?;
+        }
+        self.file(next, HandleKind::Write).await?;
+        disk::sync_dir(&self.dir).await?;
+        self.env.handles.forget(self.id, segment);
+        self.state.borrow_mut().seal_done(segment);
+        Ok(())
+    }
+
+    pub(super) async fn write_index(&self, segment: i64) -> Result<(), DiskError> {
+        let index = {
+            let state = self.state.borrow();
+            state.segment_for(segment).and_then(|s| s.index.clone())
+        };
+        let Some(index) = index else { return Ok(()) };
+        let (offsets, times) = index.encode();
+        disk::replace_file(&file_path(&self.dir, segment, "index"), offsets).await?;
+        disk::replace_file(&file_path(&self.dir, segment, "timeindex"), times).await
+    }
+
+    pub(super) async fn file(&self, segment: i64, kind: HandleKind) -> Result<Rc<File>, DiskError> {
+        let path = || file_path(&self.dir, segment, "log");
+        self.env.handles.get((self.id, segment, kind), path).await
+    }
+
+    pub(super) fn fail(&self, error: &DiskError) {
+        if self.closed.get() && error.kind == std::io::ErrorKind::NotFound {
+            return; // deleted while a write was under way
+        }
+        tracing::error!(
+            log = %self.dir.display(),
+            "{error}; the partition is offline until the broker is restarted: check the disk"
+        );
+        self.state.borrow_mut().fail(error.to_string());
+        self.tell_all(LogError::Offline(error.to_string()));
+        self.settled.notify();
+    }
+}
