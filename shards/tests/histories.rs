@@ -4,40 +4,12 @@
 
 mod support;
 
-use std::future::Future;
-use std::panic::AssertUnwindSafe;
-
 use corelane_shards::disk::sim::Faults;
 use corelane_shards::log::batch::BatchHeader;
 use corelane_shards::log::{recover, JournalReplay, LogError, Opening};
-use futures_util::FutureExt;
-use support::on_shards;
-use support::world::{config, from_env, World};
+use support::world::{config, run, World};
 
 const STEPS: u64 = 14;
-
-/// Runs `history` with one seed after the other, on two shards; says how to repeat one that fails.
-fn run<F, Fut>(name: &'static str, default: u64, history: F)
-where
-    F: Fn(u64) -> Fut + Clone + Send + 'static,
-    Fut: Future<Output = ()> + 'static,
-{
-    let seeds = match from_env("CORELANE_HISTORY") {
-        Some(seed) => seed..seed + 1,
-        None => 0..from_env("CORELANE_HISTORIES").unwrap_or(default),
-    };
-    on_shards(2, move |_, shard| {
-        let (seeds, history) = (seeds.clone(), history.clone());
-        async move {
-            for seed in seeds.skip(shard).step_by(2) {
-                if let Err(panic) = AssertUnwindSafe(history(seed)).catch_unwind().await {
-                    eprintln!("again: CORELANE_HISTORY={seed} cargo test -p corelane-shards --test histories {name}");
-                    std::panic::resume_unwind(panic);
-                }
-            }
-        }
-    });
-}
 
 /// A log of several segments, one flipped bit, and all of it read.
 async fn flip_and_read(seed: u64) {
@@ -109,12 +81,12 @@ fn uncovered(mut batches: &[u8], mut at: usize) -> bool {
 
 #[test]
 fn flipped_bits_are_never_served() {
-    run("flipped_bits", 1_000, flip_and_read);
+    run("histories", "flipped_bits", 1_000, flip_and_read);
 }
 
 #[test]
 fn what_was_acknowledged_is_there_once_in_order_and_right() {
-    run("what_was", 10_000, |seed| async move {
+    run("histories", "what_was", 10_000, |seed| async move {
         let mut world = World::new(seed).await;
         for _ in 0..STEPS {
             world.step().await;

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::Arc;
 use std::time::Duration;
 
-use corelane_shards::log::{JournalReplay, LogEnv, LogEnvLimits};
+use corelane_shards::log::{Cleaner, CompactionLimits, JournalReplay, LogEnv, LogEnvLimits};
 use corelane_shards::net::Listener;
 use corelane_shards::runtime::{
     spawn_guarded, spawn_local, timeout, Gate, MemoryBudget, ShardContext, Task,
@@ -20,7 +20,7 @@ use crate::config::BrokerConfig;
 use crate::connection;
 use crate::controller::{ControllerHandle, ImageUpdate};
 use crate::metadata::MetadataImage;
-use crate::partition::{trim, Operation, Outcome};
+use crate::partition::{compact, trim, Operation, Outcome};
 
 /// How long connections may take to finish what they are doing when the broker stops.
 const DRAIN_LIMIT: Duration = Duration::from_secs(10);
@@ -95,6 +95,7 @@ pub(super) async fn run_shard(
     };
     let updates = spawn_updates(&shard, &launch, context.id.index());
     let retention = spawn_retention(&shard, &context);
+    let cleaner = spawn_cleaner(&shard, &context);
     let _ = launch.ready.send(());
     let accepting = Gate::new();
     let shutdown = context.shutdown.clone();
@@ -115,7 +116,7 @@ pub(super) async fn run_shard(
         let _ = launch.ready.send(());
         shutdown.requested().await;
     }
-    drop((updates, retention));
+    drop((updates, retention, cleaner));
     stop_shard(&shard, &launch).await;
     drop(mesh_pass);
     mesh.join().await;
@@ -156,6 +157,21 @@ fn spawn_retention(shard: &Rc<Shard>, context: &ShardContext<Operation, Outcome>
     let shard = Rc::clone(shard);
     let interval = Duration::from_millis(shard.config.retention_check_ms);
     context.background.spawn(async move { trim::delete_expired(&shard.table, interval).await })
+}
+
+fn spawn_cleaner(
+    shard: &Rc<Shard>,
+    context: &ShardContext<Operation, Outcome>,
+) -> Option<Task<()>> {
+    let config = &shard.config;
+    let limits =
+        CompactionLimits { key_bytes: config.cleaner_key_bytes / context.shard_count.max(1) };
+    let cleaner = Cleaner { limits, bytes_per_second: config.cleaner_bytes_per_second };
+    let backoff = Duration::from_millis(config.cleaner_backoff_ms);
+    let on = config.cleaner;
+    let shard = Rc::clone(shard);
+    let run = async move { compact::compact_all(&shard.table, &cleaner, backoff).await };
+    on.then(|| context.background.spawn(run))
 }
 
 /// Applies new images as they come, one after the other.

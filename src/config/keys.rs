@@ -135,6 +135,22 @@ pub const KEYS: &[Key] = &[
         c.journal_batch_bytes = number(v, 0, 1 << 20)?;
         Ok(())
     }),
+    key("log.cleaner.enable", "true", "Whether topics with cleanup.policy=compact are compacted.", |c, v| {
+        c.cleaner = boolean(v)?;
+        Ok(())
+    }),
+    key("log.cleaner.backoff.ms", "15000", "Time between two looks for partitions to compact.", |c, v| {
+        c.cleaner_backoff_ms = number(v, 0, i64::MAX)? as u64;
+        Ok(())
+    }),
+    key("log.cleaner.dedupe.buffer.size", "134217728", "Memory for the keys that compactions remember, of all shards; taken as it is needed, 48 bytes a key.", |c, v| {
+        c.cleaner_key_bytes = number(v, 1, usize::MAX)?;
+        Ok(())
+    }),
+    key("log.cleaner.io.max.bytes.per.second", "0", "Bytes that a shard's compaction reads and writes a second; 0: as many as its share of the core allows.", |c, v| {
+        c.cleaner_bytes_per_second = number(v, 0, u64::MAX)?;
+        Ok(())
+    }),
     key("auto.create.topics.enable", "true", "Whether asking for an unknown topic creates it.", |c, v| {
         c.auto_create_topics = boolean(v)?;
         Ok(())

@@ -44,6 +44,12 @@ pub struct BrokerConfig {
     pub retention_check_ms: u64,
     /// Most bytes of one partition's batches that share a journal's write; 0: no journal.
     pub journal_batch_bytes: usize,
+    pub cleaner: bool,
+    pub cleaner_backoff_ms: u64,
+    /// Memory for keys, of all shards.
+    pub cleaner_key_bytes: usize,
+    /// Of each shard; 0: not bounded.
+    pub cleaner_bytes_per_second: u64,
     pub fetch_max_bytes: usize,
     pub fetch_session_slots: usize,
     pub topic_defaults: TopicConfig,
@@ -70,6 +76,10 @@ impl Default for BrokerConfig {
             connections_max_idle_ms: 600_000,
             retention_check_ms: 300_000,
             journal_batch_bytes: 16 << 10,
+            cleaner: true,
+            cleaner_backoff_ms: 15_000,
+            cleaner_key_bytes: 128 << 20,
+            cleaner_bytes_per_second: 0,
             fetch_max_bytes: 55 << 20,
             fetch_session_slots: 1000,
             topic_defaults: TopicConfig::default(),

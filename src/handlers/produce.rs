@@ -130,6 +130,38 @@ fn fill(result: &mut PartitionResult, outcome: ProduceOutcome) {
     result.log_start_offset = outcome.log_start_offset;
 }
 
+fn code_of(error: &BatchError) -> ErrorCode {
+    match error {
+        BatchError::Checksum { .. }
+        | BatchError::Length { .. }
+        | BatchError::Compression(_)
+        | BatchError::TooShort { .. } => ErrorCode::CorruptMessage,
+        BatchError::Codec(_) => ErrorCode::UnsupportedCompressionType,
+        _ => ErrorCode::InvalidRecord,
+    }
+}
+
+/// What only some topics ask for: keys in all records, or another compression than the producer's.
+/// The batch that takes this one's place, if one has to.
+fn look_inside(
+    header: &BatchHeader,
+    records: &[u8],
+    config: &TopicConfig,
+) -> Result<Option<BytesMut>, Refused> {
+    let codec = header.codec().map_err(|e| (code_of(&e), e.to_string()))?;
+    let other = config.compression.filter(|wanted| *wanted != codec);
+    if other.is_none() && !config.log.compact {
+        return Ok(None);
+    }
+    let undone = batch::check_inside(header, records, config.log.compact)
+        .map_err(|e| (code_of(&e), e.to_string()))?;
+    let Some(wanted) = other else { return Ok(None) };
+    match batch::recompress(header, &undone, wanted) {
+        Ok(batch) => Ok(Some(BytesMut::from(&batch[..]))),
+        Err(error) => Err((ErrorCode::UnknownServerError, error.to_string())),
+    }
+}
+
 struct Check<'a> {
     image: &'a MetadataImage,
     version: i16,
@@ -160,6 +192,9 @@ impl Check<'_> {
         };
         let mut records = records.unwrap_or_default();
         let header = self.check_batch(&records, config)?;
+        if let Some(other) = look_inside(&header, &records, config)? {
+            records = other;
+        }
         if self.transactional || header.is_transactional() {
             let message = "transactions are not served by this broker yet".to_string();
             return Err((ErrorCode::InvalidTxnState, message));
@@ -201,16 +236,7 @@ impl Check<'_> {
             );
             return Err((ErrorCode::MessageTooLarge, message));
         }
-        batch::check_produced(records).map_err(|error| {
-            let code = match error {
-                BatchError::Checksum { .. }
-                | BatchError::Length { .. }
-                | BatchError::TooShort { .. } => ErrorCode::CorruptMessage,
-                BatchError::Codec(_) => ErrorCode::UnsupportedCompressionType,
-                _ => ErrorCode::InvalidRecord,
-            };
-            (code, error.to_string())
-        })
+        batch::check_produced(records).map_err(|error| (code_of(&error), error.to_string()))
     }
 
     fn check_timestamps(&self, header: &BatchHeader, config: &TopicConfig) -> Result<(), Refused> {

@@ -4,7 +4,9 @@
 mod image;
 mod name;
 mod topic_config;
+mod topic_keys;
 
 pub use image::{MetadataImage, PartitionImage, TopicImage};
 pub use name::TopicName;
-pub use topic_config::{TimestampType, TopicConfig, TopicKey, TOPIC_KEYS};
+pub use topic_config::{TimestampType, TopicConfig};
+pub use topic_keys::{TopicKey, TOPIC_KEYS};

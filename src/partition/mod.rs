@@ -1,7 +1,8 @@
 //! Partitions on their owning shard: what is done to them, whoever asked. `operation` is the one
 //! list of what can be asked, from the same shard or over the mesh; `produce`, `fetch`,
-//! `offsets` and `trim` do it.
+//! `offsets` and `trim` do it, `compact` does what nobody asks for.
 
+pub mod compact;
 pub mod fetch;
 pub mod offsets;
 mod operation;
@@ -25,7 +26,7 @@ pub fn error_code(error: &LogError) -> ErrorCode {
         LogError::Offline(_) | LogError::NoSpace | LogError::Disk(_) => {
             ErrorCode::KafkaStorageError
         }
-        LogError::Closed => ErrorCode::NotLeaderOrFollower,
+        LogError::Closed | LogError::Moved => ErrorCode::NotLeaderOrFollower,
         LogError::Batch(_) | LogError::Corrupt { .. } => ErrorCode::CorruptMessage,
         LogError::OffsetOutOfRange { .. } => ErrorCode::OffsetOutOfRange,
         LogError::OutOfOrderSequence { .. } => ErrorCode::OutOfOrderSequenceNumber,

@@ -131,6 +131,20 @@ impl Broker {
 
     /// Runs a client command against this broker; its output, if it succeeds.
     pub fn run(&self, args: &[&str], input: &[u8]) -> Vec<u8> {
+        let output = self.output(args, input);
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{args:?}: {stderr}");
+        output.stdout
+    }
+
+    /// Runs a client command that has to fail; what it says.
+    pub fn fail(&self, args: &[&str], input: &[u8]) -> String {
+        let output = self.output(args, input);
+        assert!(!output.status.success(), "{args:?} went well");
+        String::from_utf8_lossy(&output.stderr).into_owned()
+    }
+
+    fn output(&self, args: &[&str], input: &[u8]) -> std::process::Output {
         let mut child = Command::new(BINARY)
             .args(args)
             .args(["--bootstrap", &self.address])
@@ -144,9 +158,7 @@ impl Broker {
         let writer = std::thread::spawn(move || stdin.write_all(&input));
         let output = child.wait_with_output().expect("ends");
         let _ = writer.join();
-        let stderr = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "{args:?}: {stderr}");
-        output.stdout
+        output
     }
 }
 

@@ -6,8 +6,11 @@ use rustc_hash::FxHashMap;
 
 use super::{Access, DiskError, File};
 
-/// Which open file: the log's number on this shard, the segment's base offset, and the access.
-pub type HandleKey = (u64, i64, HandleKind);
+/// Which open file: the log's number on this shard, the segment, and the access.
+pub type HandleKey = (u64, FileId, HandleKind);
+
+/// Which file of a log: its segment's base offset, and how often it has been written anew.
+pub type FileId = (i64, u32);
 
 /// Why a segment file is open; each kind is a descriptor of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -59,7 +62,7 @@ impl HandleCache {
     }
 
     /// Closes one segment's files (as soon as the last user is done).
-    pub fn forget(&self, log: u64, segment: i64) {
+    pub fn forget(&self, log: u64, segment: FileId) {
         let mut inner = self.inner.borrow_mut();
         for kind in [HandleKind::Read, HandleKind::Write, HandleKind::WriteDurable] {
             inner.files.remove(&(log, segment, kind));

@@ -17,4 +17,4 @@ pub use fs::{
     create_dir, ensure_dir, list_dir, read_small, remove_dir, remove_file, rename, replace_file,
     sync_dir, write_small,
 };
-pub use handles::{HandleCache, HandleKey, HandleKind};
+pub use handles::{FileId, HandleCache, HandleKey, HandleKind};

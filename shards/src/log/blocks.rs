@@ -5,11 +5,13 @@ use std::ops::Range;
 use bytes::Bytes;
 use rustc_hash::FxHashMap;
 
+use crate::disk::FileId;
+
 /// Unit in which segments are read and kept.
 pub const BLOCK_LEN: u64 = 256 << 10;
 
-/// Which block: the log's number on this shard, the segment's base offset, the block's number.
-pub type BlockKey = (u64, i64, u64);
+/// Which block: the log's number on this shard, the segment's file, the block's number.
+pub type BlockKey = (u64, FileId, u64);
 
 /// Blocks of old segments that were read from disk, shared by all who read there; the oldest go
 /// first. One shard's view.
@@ -56,7 +58,7 @@ impl BlockCache {
     }
 
     /// Whether all of `range` (positions in a segment's file) was found right since it was read.
-    pub fn is_checked(&self, log: u64, segment: i64, range: &Range<u64>) -> bool {
+    pub fn is_checked(&self, log: u64, segment: FileId, range: &Range<u64>) -> bool {
         let inner = self.inner.borrow();
         parts(range).all(|(number, part)| {
             let block = inner.blocks.get(&(log, segment, number));
@@ -66,7 +68,7 @@ impl BlockCache {
 
     /// Notes that the batch in `range` was found right. What is known of a block is one run of
     /// batches: the longer one, where two do not touch.
-    pub fn note_checked(&self, log: u64, segment: i64, range: &Range<u64>) {
+    pub fn note_checked(&self, log: u64, segment: FileId, range: &Range<u64>) {
         let mut inner = self.inner.borrow_mut();
         for (number, part) in parts(range) {
             let Some(block) = inner.blocks.get_mut(&(log, segment, number)) else { continue };
@@ -110,32 +112,34 @@ fn parts(range: &Range<u64>) -> impl Iterator<Item = (u64, Range<u64>)> + '_ {
 mod tests {
     use super::*;
 
+    const FILE: FileId = (0, 0);
+
     #[test]
     fn what_was_checked_is_known_until_the_block_goes() {
         let cache = BlockCache::new(3 * BLOCK_LEN as usize);
         for number in 0..3 {
-            cache.insert((1, 0, number), Bytes::from(vec![0; BLOCK_LEN as usize]));
+            cache.insert((1, FILE, number), Bytes::from(vec![0; BLOCK_LEN as usize]));
         }
         let range = BLOCK_LEN - 100..2 * BLOCK_LEN + 100;
-        assert!(!cache.is_checked(1, 0, &range));
-        cache.note_checked(1, 0, &range);
-        assert!(cache.is_checked(1, 0, &range));
+        assert!(!cache.is_checked(1, FILE, &range));
+        cache.note_checked(1, FILE, &range);
+        assert!(cache.is_checked(1, FILE, &range));
         let next = 2 * BLOCK_LEN + 100..2 * BLOCK_LEN + 200;
-        assert!(!cache.is_checked(1, 0, &next));
-        cache.note_checked(1, 0, &next);
-        assert!(cache.is_checked(1, 0, &(2 * BLOCK_LEN..2 * BLOCK_LEN + 200)), "they touch");
-        cache.insert((1, 0, 3), Bytes::from(vec![0; BLOCK_LEN as usize]));
-        assert!(!cache.is_checked(1, 0, &range), "the first block is gone");
+        assert!(!cache.is_checked(1, FILE, &next));
+        cache.note_checked(1, FILE, &next);
+        assert!(cache.is_checked(1, FILE, &(2 * BLOCK_LEN..2 * BLOCK_LEN + 200)), "they touch");
+        cache.insert((1, FILE, 3), Bytes::from(vec![0; BLOCK_LEN as usize]));
+        assert!(!cache.is_checked(1, FILE, &range), "the first block is gone");
     }
 
     #[test]
     fn the_oldest_blocks_make_room() {
         let cache = BlockCache::new(300);
         for number in 0..4 {
-            cache.insert((1, 0, number), Bytes::from(vec![0; 100]));
+            cache.insert((1, FILE, number), Bytes::from(vec![0; 100]));
         }
-        assert!(cache.get(&(1, 0, 0)).is_none());
-        assert!(cache.get(&(1, 0, 3)).is_some());
+        assert!(cache.get(&(1, FILE, 0)).is_none());
+        assert!(cache.get(&(1, FILE, 3)).is_some());
         assert_eq!(cache.used(), 300);
         cache.forget(1);
         assert_eq!(cache.used(), 0);

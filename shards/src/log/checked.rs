@@ -8,12 +8,13 @@ use bytes::Bytes;
 use super::batch::{BatchHeader, BATCH_HEADER_BYTES, CRC_START, MAGIC_V2};
 use super::blocks::BlockCache;
 use super::reader::Records;
+use crate::disk::FileId;
 
 /// Where batches were read from.
 pub(super) struct Origin<'a> {
     pub blocks: &'a BlockCache,
     pub log: u64,
-    pub segment: i64,
+    pub file: FileId,
 }
 
 /// Why a batch is not served: its position in the file, its offset, and what is wrong.
@@ -38,7 +39,7 @@ pub(super) fn keep_whole(
 ) -> Result<(), Damage> {
     let total = pieces.iter().map(|piece| piece.len() as u64).sum();
     let mut good = 0;
-    let mut next_offset = origin.segment;
+    let mut next_offset = origin.file.0;
     while good < total {
         let rest = Span { pieces, range: good..total };
         match check_first(origin, &rest, position + good, next_offset, end) {
@@ -75,11 +76,11 @@ fn check_first(
         return Ok(None);
     }
     let range = position..position + size as u64;
-    if !origin.blocks.is_checked(origin.log, origin.segment, &range) {
+    if !origin.blocks.is_checked(origin.log, origin.file, &range) {
         if rest.crc(CRC_START as u64..size as u64) != header.crc.get() {
             return Err(damaged("its checksum is wrong"));
         }
-        origin.blocks.note_checked(origin.log, origin.segment, &range);
+        origin.blocks.note_checked(origin.log, origin.file, &range);
     }
     Ok(Some(header))
 }
@@ -153,7 +154,7 @@ mod tests {
 
     fn kept(bytes: &[u8], piece: usize, end: i64) -> Result<usize, Damage> {
         let blocks = BlockCache::new(0);
-        let origin = Origin { blocks: &blocks, log: 0, segment: 10 };
+        let origin = Origin { blocks: &blocks, log: 0, file: (10, 0) };
         let mut pieces: Records = bytes.chunks(piece).map(Bytes::copy_from_slice).collect();
         keep_whole(&origin, &mut pieces, 0, end)?;
         assert!(bytes.starts_with(&pieces.concat()));

@@ -53,7 +53,7 @@ impl Log {
         if snapshots::list(&self.dir).await?.last() != Some(&end) {
             snapshots::write(&self.dir, end, producers).await?;
         }
-        self.env.handles.forget(self.id, segment);
+        self.forget_files(segment);
         Ok(())
     }
 
@@ -66,7 +66,7 @@ impl Log {
         self.tell_all(LogError::Closed);
         let segments: Vec<i64> =
             self.state.borrow().segments().iter().map(|s| s.base_offset).collect();
-        segments.into_iter().for_each(|segment| self.env.handles.forget(self.id, segment));
+        segments.into_iter().for_each(|segment| self.forget_files(segment));
         self.env.blocks.forget(self.id);
     }
 

@@ -95,6 +95,11 @@ impl TailCache {
         self.used.get()
     }
 
+    /// Whether batches can be kept without others having to go first.
+    pub(super) fn has_room(&self) -> bool {
+        self.used.get() < self.limit
+    }
+
     /// Notes a batch that `log` has just kept, or memory of no log that is held as long as batches
     /// of now. No log's state may be borrowed.
     pub(super) fn charge(&self, log: Weak<Log>, memory: usize) {

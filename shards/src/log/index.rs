@@ -17,6 +17,8 @@ pub struct SegmentIndex {
     bytes_since_entry: u64,
     /// The largest timestamp so far and the relative offset of its batch's last record.
     max_timestamp: Option<(i64, u32)>,
+    /// The first batch's timestamp, where it was seen.
+    first_timestamp: Option<i64>,
 }
 
 impl SegmentIndex {
@@ -25,6 +27,7 @@ impl SegmentIndex {
     pub fn note(&mut self, base: i64, header: &BatchHeader, position: u64, interval_bytes: u64) {
         let relative = (header.last_offset() - base) as u32;
         let timestamp = header.max_timestamp.get();
+        self.first_timestamp.get_or_insert(timestamp);
         if self.max_timestamp.is_none_or(|(max, _)| timestamp > max) {
             self.max_timestamp = Some((timestamp, relative));
         }
@@ -60,6 +63,17 @@ impl SegmentIndex {
     /// The segment's largest timestamp with the relative offset that was noted for it.
     pub fn max_timestamp(&self) -> Option<(i64, u32)> {
         self.max_timestamp
+    }
+
+    /// Bytes of the larger of both files.
+    pub fn file_bytes(&self) -> u64 {
+        let offsets = self.offsets.len() * OFFSET_ENTRY_BYTES;
+        offsets.max((self.times.len() + 1) * TIME_ENTRY_BYTES) as u64
+    }
+
+    /// The first batch's timestamp, or that of an early one.
+    pub fn first_timestamp(&self) -> Option<i64> {
+        self.first_timestamp.or(self.times.first().map(|(timestamp, _)| *timestamp))
     }
 
     /// Both files' bytes; the time index gets a last entry for the largest timestamp, which is

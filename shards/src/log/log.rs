@@ -47,6 +47,12 @@ pub struct Log {
     pub(super) writer_running: Cell<bool>,
     /// Told when a writer or the journal is done with this log.
     pub(super) settled: Signal,
+    /// What was appended is written, or made durable, when a timer ends.
+    pub(super) write_later: Cell<bool>,
+    /// A compaction exchanges files now.
+    pub(super) swapping: Cell<bool>,
+    /// Everything below was compacted; `None` until it is looked up.
+    pub(super) first_dirty: Cell<Option<i64>>,
     pub(super) closed: Cell<bool>,
     pub(super) deleted: Cell<bool>,
 }
@@ -86,10 +92,12 @@ impl Log {
         env: &Rc<LogEnv>,
         dir: &Path,
         journal_id: LogId,
-        state: LogState,
+        mut state: LogState,
     ) -> Rc<Log> {
+        let id = env.take_log_id();
+        state.seed = id;
         Rc::new(Log {
-            id: env.take_log_id(),
+            id,
             dir: dir.to_path_buf(),
             env: Rc::clone(env),
             state: RefCell::new(state),
@@ -100,6 +108,9 @@ impl Log {
             past_journal: Cell::new(false),
             writer_running: Cell::new(false),
             settled: Signal::default(),
+            write_later: Cell::new(false),
+            swapping: Cell::new(false),
+            first_dirty: Cell::new(None),
             closed: Cell::new(false),
             deleted: Cell::new(false),
         })
@@ -158,12 +169,17 @@ impl Log {
             return Err(LogError::Closed);
         }
         let NewBatch { bytes, memory } = batch.into();
-        let shared = memory > bytes.len();
+        let (shared, len) = (memory > bytes.len(), bytes.len() as u64);
+        let durability = self.level(durability);
         let appended = self.state.borrow_mut().append(bytes, leader_epoch, durability, now_ms);
         match &appended {
             Ok(appended) if !appended.duplicate => {
                 self.env.tail.charge(Rc::downgrade(self), memory);
                 self.kick_writer();
+                self.write_later();
+                if appended.last_offset < self.safe_end() {
+                    self.advance_watchers(len);
+                }
             }
             // The buffer may be held all the same, by batches that were cut from it after this.
             _ if shared => self.env.tail.charge(Weak::new(), memory),

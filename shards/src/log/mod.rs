@@ -8,9 +8,11 @@
 //! what the logs of one shard share.
 
 pub mod batch;
+mod behind;
 mod blocks;
 mod checked;
 mod closing;
+mod compaction;
 mod compression;
 mod config;
 mod env;
@@ -36,6 +38,7 @@ mod state;
 mod writing;
 
 pub use self::log::{AppendWaiter, EndWatcher, Log};
+pub use compaction::{Cleaner, Compacted, CompactionLimits};
 pub use config::{Durability, LogConfig};
 pub use env::{LogEnv, LogEnvLimits};
 pub use error::LogError;

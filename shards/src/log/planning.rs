@@ -3,7 +3,7 @@
 
 use bytes::Bytes;
 
-use super::state::{LogState, MAX_SEGMENT_BYTES};
+use super::state::LogState;
 use crate::disk::{align_down, align_up};
 
 /// The most bytes one write carries: past this a direct write gains nothing more.
@@ -169,7 +169,10 @@ impl LogState {
     /// thousand quiet partitions do not fill the disk and a busy one seldom waits for space.
     fn grown_size(&self, need: u64) -> u64 {
         let ahead = need.clamp(64 << 10, 32 << 20);
-        let limit = align_up(self.config.segment_bytes.min(MAX_SEGMENT_BYTES));
+        let limit = align_up(self.segment_limit());
+        if self.config.preallocate {
+            return limit.max(need);
+        }
         (need + ahead).min(limit).max(need)
     }
 

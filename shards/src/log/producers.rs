@@ -101,6 +101,13 @@ impl Producers {
         });
     }
 
+    /// Whether this is the last batch of its producer, by which a retry would be known.
+    pub fn is_last_batch(&self, header: &BatchHeader) -> bool {
+        let producer = self.by_id.get(&header.producer_id.get());
+        let last = producer.and_then(|producer| producer.batches.back());
+        last.is_some_and(|batch| batch.base_offset == header.base_offset.get())
+    }
+
     /// Forgets producers that have been silent since `before_ms` (`producer.id.expiration.ms`).
     pub fn expire(&mut self, before_ms: i64) {
         self.by_id.retain(|_, producer| {

@@ -13,7 +13,7 @@ use super::index::SegmentIndex;
 use super::loads::Load;
 use super::log::Log;
 use super::segment::file_path;
-use crate::disk::HandleKind;
+use crate::disk::{DiskError, File, FileId, HandleKind};
 
 /// Blocks that are read ahead of a reader that goes on where the last block ended.
 const READ_AHEAD_BLOCKS: u64 = 4;
@@ -24,6 +24,7 @@ pub type Records = Vec<Bytes>;
 /// A place in a segment file, taken out of the log's state so that no borrow lives across I/O.
 struct SegmentView {
     base_offset: i64,
+    file: FileId,
     /// Bytes that may be read.
     limit: u64,
     index: Option<Rc<SegmentIndex>>,
@@ -72,7 +73,12 @@ impl Log {
         if let Some(records) = self.read_cached(offset, end, max_bytes, at_least_one)? {
             return Ok(records);
         }
-        let read = self.read_segments(offset, end, max_bytes, at_least_one).await;
+        let read = loop {
+            let read = self.read_segments(offset, end, max_bytes, at_least_one).await;
+            if !matches!(read, Err(LogError::Moved)) {
+                break read;
+            }
+        };
         let start = self.log_start();
         match read {
             // Deleted while we were on our way to it.
@@ -119,6 +125,19 @@ impl Log {
     /// # Errors
     /// The disk fails, or what it holds is damaged.
     pub async fn batch_at_time(
+        self: &Rc<Self>,
+        timestamp_ms: i64,
+        end: i64,
+    ) -> Result<Option<Bytes>, LogError> {
+        loop {
+            let found = self.find_at_time(timestamp_ms, end).await;
+            if !matches!(found, Err(LogError::Moved)) {
+                return found;
+            }
+        }
+    }
+
+    async fn find_at_time(
         self: &Rc<Self>,
         timestamp_ms: i64,
         end: i64,
@@ -171,6 +190,7 @@ impl Log {
         let state = self.state.borrow();
         state.segment_for(offset).map(|segment| SegmentView {
             base_offset: segment.base_offset,
+            file: segment.file(),
             limit: segment.written,
             index: segment.index.clone(),
         })
@@ -239,8 +259,7 @@ impl Log {
         end: i64,
     ) -> Result<Records, LogError> {
         let mut pieces = self.slices(view, from, to).await?;
-        let segment = view.base_offset;
-        let origin = Origin { blocks: &self.env.blocks, log: self.id, segment };
+        let origin = Origin { blocks: &self.env.blocks, log: self.id, file: view.file };
         match keep_whole(&origin, &mut pieces, from, end) {
             Ok(()) => Ok(pieces),
             Err(damage) => {
@@ -291,25 +310,53 @@ impl Log {
         if number >= whole {
             // Still being appended to: what is kept of it would be out of date at once.
             let (start, end) = (number * BLOCK_LEN, view.limit);
-            let file = self.file(view.base_offset, HandleKind::Read).await?;
+            let file = self.file_to_read(view.file).await;
+            let file = file.map_err(|error| self.or_moved(view, error))?;
             return Ok(Bytes::from(file.read_at(start, (end - start) as usize).await?));
         }
-        let near = match self.env.blocks.get(&(self.id, view.base_offset, number)) {
+        let near = match self.env.blocks.get(&(self.id, view.file, number)) {
             Some(block) => Near::Here(block),
-            None => Near::Coming(self.load(view.base_offset, number)),
+            None => Near::Coming(self.load(view.file, number)),
         };
-        let sequential = number > 0 && self.is_near(view.base_offset, number - 1);
+        let sequential = number > 0 && self.is_near(view.file, number - 1);
         let ahead =
             if sequential { number + READ_AHEAD_BLOCKS } else { to.div_ceil(BLOCK_LEN) - 1 };
         for next in number + 1..=ahead.min(whole - 1) {
-            if !self.is_near(view.base_offset, next) {
-                let _goes_on_by_itself = self.load(view.base_offset, next);
+            if !self.is_near(view.file, next) {
+                let _goes_on_by_itself = self.load(view.file, next);
             }
         }
         Ok(match near {
             Near::Here(block) => block,
-            Near::Coming(load) => load.await?,
+            Near::Coming(load) => load.await.map_err(|error| self.or_moved(view, error))?,
         })
+    }
+
+    /// A segment's open file, for reading. Waits while a compaction exchanges files.
+    pub(super) async fn file_to_read(&self, id: FileId) -> Result<Rc<File>, DiskError> {
+        loop {
+            self.settled.until(|| !self.swapping.get()).await;
+            if !self.state.borrow().has_file(id) {
+                let path = file_path(&self.dir, id.0, "log");
+                return Err(DiskError::new("open", &path, std::io::ErrorKind::NotFound.into()));
+            }
+            let file = self.open_file(id, HandleKind::Read).await;
+            // The name may have come to mean another file while it was opened.
+            if !self.swapping.get() && self.state.borrow().has_file(id) {
+                return file;
+            }
+            self.env.handles.forget(self.id, id);
+        }
+    }
+
+    /// A read that failed because its segment was compacted meanwhile is made again.
+    fn or_moved(&self, view: &SegmentView, error: DiskError) -> LogError {
+        let state = self.state.borrow();
+        let gone = !state.has_file(view.file);
+        match gone && state.segment_for(view.base_offset).is_some() {
+            true => LogError::Moved,
+            false => LogError::Disk(error),
+        }
     }
 
     fn corrupt(&self, view: &SegmentView, position: u64, offset: i64, reason: &str) -> LogError {

@@ -5,6 +5,7 @@
 use std::path::Path;
 use std::rc::Rc;
 
+use super::compaction::finish_swaps;
 use super::config::LogConfig;
 use super::env::LogEnv;
 use super::error::LogError;
@@ -57,7 +58,10 @@ pub async fn recover(
 ) -> Result<(Rc<Log>, Recovered), LogError> {
     let clean = opening.clean;
     let mut report = Recovered::default();
-    let names = disk::list_dir(dir).await?;
+    let mut names = disk::list_dir(dir).await?;
+    if finish_swaps(dir, &names).await? {
+        names = disk::list_dir(dir).await?;
+    }
     let mut bases: Vec<i64> =
         names.iter().filter_map(|(name, _)| parse_file_name(name, "log")).collect();
     remove_deleted(dir, &names).await?;

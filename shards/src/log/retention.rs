@@ -110,15 +110,16 @@ impl Log {
     /// # Errors
     /// A file cannot be renamed: its segment is back after the next start.
     pub async fn delete_expired(self: &Rc<Self>, now_ms: i64) -> Result<usize, LogError> {
+        self.settled.until(|| !self.swapping.get()).await;
         let expired = self.state.borrow_mut().expired(now_ms);
         if expired.roll {
             self.state.borrow_mut().roll();
             self.kick_writer();
         }
         // Out of the log first, so that nobody begins to read what is about to go.
+        expired.segments.iter().for_each(|base| self.forget_files(*base));
         self.state.borrow_mut().drop_segments(&expired.segments);
         for &base in &expired.segments {
-            self.env.handles.forget(self.id, base);
             self.set_aside(base).await?;
             self.remove_later(base);
         }
@@ -146,7 +147,7 @@ impl Log {
         Ok(start)
     }
 
-    async fn set_aside(&self, base: i64) -> Result<(), DiskError> {
+    pub(super) async fn set_aside(&self, base: i64) -> Result<(), DiskError> {
         // The records first: indexes without them are built for nothing, the other way around
         // would be work.
         for extension in ["log", "index", "timeindex"] {
@@ -160,7 +161,7 @@ impl Log {
         Ok(())
     }
 
-    fn remove_later(self: &Rc<Self>, base: i64) {
+    pub(super) fn remove_later(self: &Rc<Self>, base: i64) {
         let delay = Duration::from_millis(self.state.borrow().delete_delay_ms());
         let log = Rc::downgrade(self);
         let dir = self.dir.clone();

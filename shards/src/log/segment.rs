@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 use super::index::SegmentIndex;
+use crate::disk::FileId;
 
 /// Kafka names a segment's files by its base offset in twenty digits.
 pub fn file_path(dir: &Path, base_offset: i64, extension: &str) -> PathBuf {
@@ -25,6 +26,8 @@ pub fn parse_file_name(name: &str, extension: &str) -> Option<i64> {
 #[derive(Debug, Clone)]
 pub struct Segment {
     pub base_offset: i64,
+    /// How often it has been written anew, in this run of the process.
+    pub version: u32,
     /// Bytes of whole batches, those still to be written included.
     pub size: u64,
     /// Bytes whose write has completed.
@@ -48,6 +51,7 @@ impl Segment {
     pub fn new(base_offset: i64) -> Self {
         Segment {
             base_offset,
+            version: 0,
             size: 0,
             written: 0,
             synced: 0,
@@ -57,6 +61,11 @@ impl Segment {
             index: Some(Rc::default()),
             producers_at_base: None,
         }
+    }
+
+    /// Its file, as it is now.
+    pub fn file(&self) -> FileId {
+        (self.base_offset, self.version)
     }
 }
 

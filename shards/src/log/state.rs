@@ -2,9 +2,11 @@
 //! and what is written next. No I/O, no clock, no tasks; the shell around it is `log.rs`.
 
 use std::collections::VecDeque;
+use std::hash::{Hash, Hasher};
 use std::rc::Rc;
 
 use bytes::{Bytes, BytesMut};
+use rustc_hash::FxHasher;
 
 use super::batch::{self, BatchHeader};
 use super::config::{Durability, LogConfig};
@@ -12,9 +14,13 @@ use super::error::LogError;
 use super::index::SegmentIndex;
 use super::producers::{Producers, SequenceCheck};
 use super::segment::Segment;
+use crate::disk::FileId;
 
 /// Positions are 32 bits in the index files.
-pub(super) const MAX_SEGMENT_BYTES: u64 = i32::MAX as u64;
+const MAX_SEGMENT_BYTES: u64 = i32::MAX as u64;
+
+/// What one more entry takes in the larger of the index files.
+const INDEX_ENTRY_BYTES: u64 = 12;
 
 /// A batch held in memory: still to be written, or kept for tail readers.
 #[derive(Debug, Clone)]
@@ -77,6 +83,8 @@ pub struct LogState {
     pub(super) partial_block: Vec<u8>,
     pub(super) writing: bool,
     pub(super) producers: Producers,
+    /// Another for every log of a shard.
+    pub(super) seed: u64,
     pub(super) failure: Option<String>,
     /// There is no space to write to.
     pub(super) full: bool,
@@ -113,6 +121,7 @@ impl LogState {
             partial_block,
             writing: false,
             producers,
+            seed: 0,
             failure: None,
             full: false,
             unaccounted: 0,
@@ -188,7 +197,12 @@ impl LogState {
         let base_offset = self.log_end;
         batch::assign(&mut bytes, base_offset, leader_epoch);
         let bytes = bytes.freeze();
-        self.enqueue(bytes, durability == Durability::Durable);
+        let unflushed = header.last_offset_delta.get() as i64 + 1 + base_offset - self.durable_end;
+        let flush = unflushed >= self.config.flush_messages;
+        self.enqueue(bytes, flush || durability == Durability::Durable);
+        if durability == Durability::Memory && !flush && self.safe_end == base_offset {
+            self.safe_end = self.log_end;
+        }
         Ok(Appended { base_offset, last_offset: self.log_end - 1, duplicate: false })
     }
 
@@ -211,14 +225,18 @@ impl LogState {
     }
 
     fn roll_if_needed(&mut self, len: u64, now_ms: i64) {
-        let limit = self.config.segment_bytes.min(MAX_SEGMENT_BYTES);
-        let segment_ms = self.config.segment_ms;
+        let limit = self.segment_limit();
+        let segment_ms = self.config.roll_ms();
         let active = self.active();
         let too_large = active.size + len > limit;
-        let too_old = active.opened_ms.is_some_and(|t| now_ms.saturating_sub(t) > segment_ms);
+        let too_old = active.opened_ms.is_some_and(|opened| {
+            now_ms.saturating_sub(opened) > segment_ms - self.jitter_ms(active.base_offset, opened)
+        });
+        let index_bytes = active.index.as_ref().map_or(0, |index| index.file_bytes());
+        let index_full = index_bytes + INDEX_ENTRY_BYTES > self.config.segment_index_bytes;
         // Relative offsets in the index are 32 bits, signed in Kafka.
         let too_many = self.log_end - active.base_offset > i64::from(i32::MAX) - (1 << 20);
-        if active.size > 0 && (too_large || too_old || too_many) {
+        if active.size > 0 && (too_large || too_old || too_many || index_full) {
             let expire_before = now_ms.saturating_sub(self.config.producer_expiration_ms);
             self.producers.expire(expire_before);
             let mut next = Segment::new(self.log_end);
@@ -227,6 +245,18 @@ impl LogState {
         }
         let active = self.active_mut();
         active.opened_ms.get_or_insert(now_ms);
+    }
+
+    /// By how much a segment is closed early: by chance, but the same whenever it is asked for, so
+    /// that the segments of topics made together are not closed together.
+    fn jitter_ms(&self, base_offset: i64, opened_ms: i64) -> i64 {
+        let most = self.config.segment_jitter_ms.min(self.config.segment_ms);
+        if most <= 0 {
+            return 0;
+        }
+        let mut hasher = FxHasher::default();
+        (self.seed, base_offset, opened_ms).hash(&mut hasher);
+        (hasher.finish() >> 1) as i64 % most
     }
 
     fn enqueue(&mut self, bytes: Bytes, durable: bool) {
@@ -308,8 +338,33 @@ impl LogState {
         self.segments.get(after.checked_sub(1)?)
     }
 
-    pub fn set_index(&mut self, base_offset: i64, index: Rc<SegmentIndex>) {
-        self.segment_mut(base_offset).index = Some(index);
+    pub(super) fn find(&self, base_offset: i64) -> Option<&Segment> {
+        self.segment_for(base_offset).filter(|segment| segment.base_offset == base_offset)
+    }
+
+    /// Whether a segment is still there, in this very file.
+    pub fn has_file(&self, file: FileId) -> bool {
+        self.find(file.0).is_some_and(|segment| segment.version == file.1)
+    }
+
+    pub(super) fn version_of(&self, base_offset: i64) -> u32 {
+        self.find(base_offset).map_or(0, |segment| segment.version)
+    }
+
+    /// Bytes that a segment may have.
+    pub(super) fn segment_limit(&self) -> u64 {
+        self.config.segment_bytes.min(MAX_SEGMENT_BYTES)
+    }
+
+    /// Puts one compacted segment in the place of `group`, which must be there.
+    pub(super) fn replace(&mut self, group: &[i64], size: u64, index: SegmentIndex) {
+        let mut new = Segment::new(group[0]);
+        new.version = self.version_of(group[0]) + 1;
+        (new.size, new.written, new.synced, new.allocated) = (size, size, size, size);
+        new.sealed = true;
+        new.index = Some(Rc::new(index));
+        let at = self.position_of(group[0]);
+        self.segments.splice(at..at + group.len(), [new]);
     }
 
     pub fn active(&self) -> &Segment {

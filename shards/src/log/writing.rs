@@ -7,7 +7,7 @@ use super::log::Log;
 use super::planning::{WritePlan, WriterStep};
 use super::segment::file_path;
 use super::snapshots;
-use crate::disk::{self, align_down, align_up, DiskError, File, HandleKind, WriteBuffer};
+use crate::disk::{self, align_down, align_up, DiskError, File, FileId, HandleKind, WriteBuffer};
 
 impl Log {
     pub(super) fn kick_writer(self: &Rc<Self>) {
@@ -121,7 +121,7 @@ impl Log {
         }
         self.file(next, HandleKind::Write).await?;
         disk::sync_dir(&self.dir).await?;
-        self.env.handles.forget(self.id, segment);
+        self.forget_files(segment);
         self.state.borrow_mut().seal_done(segment);
         Ok(())
     }
@@ -137,9 +137,24 @@ impl Log {
         disk::replace_file(&file_path(&self.dir, segment, "timeindex"), times).await
     }
 
+    /// The file of a segment that is still written to: those are never compacted.
     pub(super) async fn file(&self, segment: i64, kind: HandleKind) -> Result<Rc<File>, DiskError> {
-        let path = || file_path(&self.dir, segment, "log");
-        self.env.handles.get((self.id, segment, kind), path).await
+        self.open_file((segment, 0), kind).await
+    }
+
+    pub(super) async fn open_file(
+        &self,
+        id: FileId,
+        kind: HandleKind,
+    ) -> Result<Rc<File>, DiskError> {
+        let path = || file_path(&self.dir, id.0, "log");
+        self.env.handles.get((self.id, id, kind), path).await
+    }
+
+    /// Closes a segment's files as soon as nobody uses them.
+    pub(super) fn forget_files(&self, segment: i64) {
+        let version = self.state.borrow().version_of(segment);
+        self.env.handles.forget(self.id, (segment, version));
     }
 
     pub(super) fn fail(&self, error: &DiskError) {

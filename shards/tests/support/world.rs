@@ -1,6 +1,8 @@
 //! Logs on a simulated disk and what must be in them, whatever happens to the disk.
 
 use std::cell::Cell;
+use std::future::Future;
+use std::panic::AssertUnwindSafe;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -12,7 +14,9 @@ use corelane_shards::log::{
     LogError, LogId, Opening,
 };
 use corelane_shards::runtime::{yield_now, TaskQueue};
+use futures_util::FutureExt;
 
+use super::on_shards;
 use super::random::Draw;
 
 /// What was appended, in order, and what became of it.
@@ -20,7 +24,10 @@ pub struct Appended {
     pub base: i64,
     pub end: i64,
     pub bytes: Vec<u8>,
+    /// Its answer says that it survives the loss of power.
     pub durable: bool,
+    /// Its answer says that it survives the process.
+    pub written: bool,
     pub answer: Rc<Answer>,
 }
 
@@ -48,6 +55,8 @@ pub struct Story {
     pub start: i64,
     pub producer: i64,
     pub sequence: i32,
+    pub flush_messages: i64,
+    pub write_caching: bool,
 }
 
 /// A disk with a few logs that share a journal.
@@ -64,6 +73,10 @@ pub fn config(draw: &mut Draw) -> LogConfig {
         segment_bytes: draw.of(&[900, 3_000, 30_000]),
         index_interval_bytes: draw.of(&[0, 4_096]),
         retention_ms: -1,
+        flush_messages: draw.of(&[1, 4, i64::MAX, i64::MAX]),
+        write_caching: draw.below(5) == 0,
+        preallocate: draw.below(5) == 0,
+        segment_index_bytes: draw.of(&[40, 10 << 20]),
         delete_delay_ms: draw.of(&[0, 3_600_000]),
         ..LogConfig::default()
     }
@@ -103,7 +116,12 @@ impl Story {
             }
             assign(&mut bytes, base, 3);
             let end = base + records as i64;
-            self.appended.push(Appended { base, end, bytes, durable, answer });
+            let (durable, written) = match (self.flush_messages, self.write_caching) {
+                (1, _) => (true, true),
+                (_, true) => (false, false),
+                _ => (durable, true),
+            };
+            self.appended.push(Appended { base, end, bytes, durable, written, answer });
             self.sequence += records as i32;
             for _ in 0..draw.below(4) {
                 yield_now().await;
@@ -119,6 +137,14 @@ impl Story {
             yield_now().await;
         }
         panic!("{} waits for ever", self.name);
+    }
+
+    /// What is there now has been made durable.
+    fn all_must_stay(&mut self) {
+        for batch in &mut self.appended {
+            (batch.written, batch.durable) = (true, true);
+            batch.answer.0.set(Some(true));
+        }
     }
 
     /// The producer did not hear of its last batch and sends it again.
@@ -190,9 +216,7 @@ impl Story {
         self.appended.retain(|batch| batch.end <= end);
         let last = self.appended.last().and_then(|batch| BatchHeader::peek(&batch.bytes));
         self.sequence = last.map_or(0, |h| h.base_sequence.get() + h.last_offset_delta.get() + 1);
-        for batch in &self.appended {
-            batch.answer.0.set(Some(true)); // it is there: from now on it must stay
-        }
+        self.all_must_stay();
         assert_eq!(self.log.log_start(), self.start);
         if began_anew {
             assert_eq!(end, self.start);
@@ -222,10 +246,21 @@ impl World {
             let (id, name) = (LogId([number; 20]), format!("t-{number}"));
             let path = disk.root().join(&name);
             let config = config(&mut draw);
+            let (flush_messages, write_caching) = (config.flush_messages, config.write_caching);
             let log = Log::create(&env, &path, id, config, "version: 0\n".to_string()).await;
             let log = log.expect("creates");
             let (start, producer, sequence, appended) = (0, 7, 0, Vec::new());
-            stories.push(Story { id, name, log, appended, start, producer, sequence });
+            stories.push(Story {
+                id,
+                name,
+                log,
+                appended,
+                start,
+                producer,
+                sequence,
+                flush_messages,
+                write_caching,
+            });
         }
         let faults = faults(&mut draw);
         disk.set_faults(faults);
@@ -276,12 +311,12 @@ impl World {
 
     pub async fn stop(&mut self) {
         let mut all = true;
-        for story in &self.stories {
+        for story in &mut self.stories {
             let closed = story.log.close().await.is_ok();
             if closed {
                 story.all_answered().await;
                 // All of it is there, also what was refused for want of space and written since.
-                story.appended.iter().for_each(|batch| batch.answer.0.set(Some(true)));
+                story.all_must_stay();
             }
             all &= closed;
         }
@@ -289,7 +324,7 @@ impl World {
             self.env.remove_journals().await.expect("removes");
         }
         self.disk.kill();
-        self.reopen(all, &|_| true).await;
+        self.reopen(all, &|batch| batch.written).await;
     }
 
     pub async fn crash(&mut self, power: bool) {
@@ -298,7 +333,7 @@ impl World {
             self.reopen(false, &|batch| batch.durable).await;
         } else {
             self.disk.kill();
-            self.reopen(false, &|_| true).await;
+            self.reopen(false, &|batch| batch.written).await;
         }
     }
 
@@ -311,6 +346,8 @@ impl World {
         assert!(!clean || journal.is_empty());
         for story in &mut self.stories {
             let config = config(&mut self.draw);
+            story.flush_messages = config.flush_messages;
+            story.write_caching = config.write_caching;
             let path = self.disk.root().join(&story.name);
             let opening = Opening { id: story.id, clean, journal: &journal };
             let opened = recover(&self.env, &path, config, opening).await;
@@ -354,4 +391,27 @@ pub fn say(what: impl FnOnce() -> String) {
 
 pub fn from_env(name: &str) -> Option<u64> {
     std::env::var(name).ok().map(|text| text.parse().expect("a number"))
+}
+
+/// Runs `history` with one seed after the other, on two shards; says how to repeat one that fails.
+pub fn run<F, Fut>(test: &'static str, name: &'static str, default: u64, history: F)
+where
+    F: Fn(u64) -> Fut + Clone + Send + 'static,
+    Fut: Future<Output = ()> + 'static,
+{
+    let seeds = match from_env("CORELANE_HISTORY") {
+        Some(seed) => seed..seed + 1,
+        None => 0..from_env("CORELANE_HISTORIES").unwrap_or(default),
+    };
+    on_shards(2, move |_, shard| {
+        let (seeds, history) = (seeds.clone(), history.clone());
+        async move {
+            for seed in seeds.skip(shard).step_by(2) {
+                if let Err(panic) = AssertUnwindSafe(history(seed)).catch_unwind().await {
+                    eprintln!("again: CORELANE_HISTORY={seed} cargo test -p corelane-shards --test {test} {name}");
+                    std::panic::resume_unwind(panic);
+                }
+            }
+        }
+    });
 }

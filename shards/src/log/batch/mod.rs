@@ -3,19 +3,25 @@
 //! Layout: Kafka protocol guide, "Record Batch". The CRC32C covers everything behind itself, so
 //! base offset and partition leader epoch may be changed without computing it again.
 
-use std::io::{self, BufReader, Read};
+pub mod build;
+mod records;
+
+use std::io;
 
 use zerocopy::byteorder::big_endian::{I16, I32, I64, U32};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
-use super::compression::decompressed;
+use super::compression::compressed;
+use records::check_records;
+pub(in crate::log) use records::put_varint;
+pub use records::{check_inside, first_at_or_after, take_varint, undone_records, Record};
 
 /// Bytes of a batch's header; no batch is shorter.
 pub const BATCH_HEADER_BYTES: usize = 61;
 /// Bytes before the region that the length field counts.
 pub const LENGTH_PREFIX_BYTES: usize = 12;
 /// Bytes before the region that the CRC covers.
-pub(super) const CRC_START: usize = 21;
+pub(in crate::log) const CRC_START: usize = 21;
 /// The only record format that is stored.
 pub const MAGIC_V2: i8 = 2;
 
@@ -23,6 +29,7 @@ const ATTRIBUTE_CODEC: i16 = 0x07;
 const ATTRIBUTE_LOG_APPEND_TIME: i16 = 0x08;
 const ATTRIBUTE_TRANSACTIONAL: i16 = 0x10;
 const ATTRIBUTE_CONTROL: i16 = 0x20;
+const ATTRIBUTE_DELETE_HORIZON: i16 = 0x40;
 
 /// The header as it lies in the log, big-endian.
 #[derive(Debug, Clone, Copy, FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned)]
@@ -53,6 +60,19 @@ pub enum Codec {
     Zstd,
 }
 
+impl Codec {
+    /// Its number in a batch's attributes.
+    pub fn attribute(self) -> i16 {
+        match self {
+            Codec::None => 0,
+            Codec::Gzip => 1,
+            Codec::Snappy => 2,
+            Codec::Lz4 => 3,
+            Codec::Zstd => 4,
+        }
+    }
+}
+
 /// What is wrong with a batch. The words end up in the answer to the producer.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum BatchError {
@@ -72,6 +92,10 @@ pub enum BatchError {
     Count { count: i32, offsets: i64 },
     #[error("record {index} is damaged: {reason}")]
     Record { index: i32, reason: &'static str },
+    #[error("the records cannot be decompressed: {0}")]
+    Compression(String),
+    #[error("record {index} has no key, and the topic is compacted by key")]
+    NoKey { index: i64 },
     #[error("producers may not write control records")]
     Control,
     #[error("the batch has a producer id and the sequence number {0}")]
@@ -103,6 +127,19 @@ impl BatchHeader {
 
     pub fn is_log_append_time(&self) -> bool {
         self.attributes.get() & ATTRIBUTE_LOG_APPEND_TIME != 0
+    }
+
+    /// From when on the batch's tombstones may go, if that has been decided (KIP-534).
+    pub fn delete_horizon_ms(&self) -> Option<i64> {
+        let decided = self.attributes.get() & ATTRIBUTE_DELETE_HORIZON != 0;
+        decided.then(|| self.base_timestamp.get())
+    }
+
+    /// Decides from when on the batch's tombstones may go. The timestamp deltas of its records must
+    /// be reckoned from `horizon_ms` then.
+    pub fn set_delete_horizon(&mut self, horizon_ms: i64) {
+        self.attributes.set(self.attributes.get() | ATTRIBUTE_DELETE_HORIZON);
+        self.base_timestamp.set(horizon_ms);
     }
 
     /// # Errors
@@ -166,75 +203,6 @@ pub fn check_produced(bytes: &[u8]) -> Result<BatchHeader, BatchError> {
     Ok(header)
 }
 
-/// Walks uncompressed records: each must lie within the batch and have the next offset.
-fn check_records(mut rest: &[u8], count: i32) -> Result<(), BatchError> {
-    for index in 0..count {
-        let damaged = |reason| BatchError::Record { index, reason };
-        let length = take_varint(&mut rest).ok_or_else(|| damaged("its length is cut off"))?;
-        let length = usize::try_from(length).map_err(|_| damaged("its length is negative"))?;
-        if length > rest.len() {
-            return Err(damaged("it reaches beyond the batch"));
-        }
-        let (mut body, after) = rest.split_at(length);
-        if body.is_empty() {
-            return Err(damaged("it has no attributes"));
-        }
-        body = &body[1..];
-        take_varint(&mut body).ok_or_else(|| damaged("its timestamp is cut off"))?;
-        let delta = take_varint(&mut body).ok_or_else(|| damaged("its offset is cut off"))?;
-        if delta != i64::from(index) {
-            return Err(damaged("its offset is not the next one"));
-        }
-        check_key_value_headers(body).map_err(damaged)?;
-        rest = after;
-    }
-    if rest.is_empty() {
-        Ok(())
-    } else {
-        Err(BatchError::Record { index: count, reason: "bytes follow the last record" })
-    }
-}
-
-fn check_key_value_headers(mut body: &[u8]) -> Result<(), &'static str> {
-    skip_bytes(&mut body, true).ok_or("its key is cut off")?;
-    skip_bytes(&mut body, true).ok_or("its value is cut off")?;
-    let headers = take_varint(&mut body).ok_or("its headers are cut off")?;
-    if headers < 0 || headers > body.len() as i64 {
-        return Err("its number of headers is impossible");
-    }
-    for _ in 0..headers {
-        skip_bytes(&mut body, false).ok_or("a header's key is cut off")?;
-        skip_bytes(&mut body, true).ok_or("a header's value is cut off")?;
-    }
-    if body.is_empty() {
-        Ok(())
-    } else {
-        Err("bytes follow its headers")
-    }
-}
-
-fn skip_bytes(body: &mut &[u8], may_be_null: bool) -> Option<()> {
-    let length = take_varint(body)?;
-    if length == -1 && may_be_null {
-        return Some(());
-    }
-    *body = body.get(usize::try_from(length).ok()?..)?;
-    Some(())
-}
-
-/// A zigzag varint, as records use them; at most ten bytes.
-pub fn take_varint(bytes: &mut &[u8]) -> Option<i64> {
-    let mut value: u64 = 0;
-    for (index, &byte) in bytes.iter().take(10).enumerate() {
-        value |= u64::from(byte & 0x7f) << (7 * index);
-        if byte & 0x80 == 0 {
-            *bytes = &bytes[index + 1..];
-            return Some((value >> 1) as i64 ^ -((value & 1) as i64));
-        }
-    }
-    None
-}
-
 /// Writes what the leader decides into a batch: neither field is covered by the checksum.
 ///
 /// # Panics
@@ -257,111 +225,26 @@ pub fn stamp_append_time(bytes: &mut [u8], now_ms: i64) {
     bytes[17..21].copy_from_slice(&crc.to_be_bytes());
 }
 
-/// More than this is not read of a compressed batch's records.
-const MAX_DECOMPRESSED: u64 = 256 << 20;
-
-/// Finds the first record at or after `timestamp_ms` in a batch, compressed or not: its offset and
-/// timestamp. `None` where there is none. Reads all records before it: not for a shard's own thread
-/// where the batch is compressed.
+/// The batch of `header` with its records, undone, compressed in another way
+/// (`compression.type`).
 ///
 /// # Errors
-/// The records cannot be read.
-pub fn first_at_or_after(batch: &[u8], timestamp_ms: i64) -> io::Result<Option<(i64, i64)>> {
-    let damaged = || io::Error::from(io::ErrorKind::InvalidData);
-    let header = BatchHeader::peek(batch).ok_or_else(damaged)?;
-    if header.is_log_append_time() {
-        let stamp = header.max_timestamp.get();
-        return Ok((stamp >= timestamp_ms).then_some((header.base_offset.get(), stamp)));
-    }
-    let codec = header.codec().map_err(io::Error::other)?;
-    let records = decompressed(codec, &batch[BATCH_HEADER_BYTES..])?;
-    let mut records = BufReader::new(records.take(MAX_DECOMPRESSED));
-    for _ in 0..header.record_count.get() {
-        let length = u64::try_from(read_varint(&mut records)?).map_err(|_| damaged())?;
-        let mut body = (&mut records).take(length);
-        body.read_exact(&mut [0])?;
-        let timestamp = header.base_timestamp.get().wrapping_add(read_varint(&mut body)?);
-        let offset = header.base_offset.get().wrapping_add(read_varint(&mut body)?);
-        if timestamp >= timestamp_ms {
-            return Ok(Some((offset, timestamp)));
-        }
-        io::copy(&mut body, &mut io::sink())?;
-    }
-    Ok(None)
+/// None in practice: memory is written to.
+pub fn recompress(header: &BatchHeader, undone: &[u8], codec: Codec) -> io::Result<Vec<u8>> {
+    let mut header = *header;
+    header.attributes.set(header.attributes.get() & !ATTRIBUTE_CODEC | codec.attribute());
+    Ok(reseal(header, &compressed(codec, undone)?))
 }
 
-fn read_varint(from: &mut impl Read) -> io::Result<i64> {
-    let mut bytes = [0; 10];
-    for at in 0..bytes.len() {
-        from.read_exact(&mut bytes[at..=at])?;
-        if bytes[at] & 0x80 == 0 {
-            return take_varint(&mut &bytes[..=at]).ok_or(io::ErrorKind::InvalidData.into());
-        }
-    }
-    Err(io::ErrorKind::InvalidData.into())
-}
-
-/// Batches for tests of this and higher rooms.
-pub mod build {
-    use super::*;
-
-    fn put_varint(out: &mut Vec<u8>, value: i64) {
-        let mut zigzag = ((value << 1) ^ (value >> 63)) as u64;
-        while zigzag >= 0x80 {
-            out.push((zigzag as u8) | 0x80);
-            zigzag >>= 7;
-        }
-        out.push(zigzag as u8);
-    }
-
-    /// A producer's identity in a batch: id, epoch and first sequence number.
-    #[derive(Debug, Clone, Copy)]
-    pub struct Producer {
-        pub id: i64,
-        pub epoch: i16,
-        pub sequence: i32,
-    }
-
-    /// An uncompressed batch with one record per value, as a producer would send it.
-    pub fn batch(values: &[&[u8]], timestamp_ms: i64, producer: Option<Producer>) -> Vec<u8> {
-        let producer = producer.unwrap_or(Producer { id: -1, epoch: -1, sequence: -1 });
-        let mut out = vec![0; BATCH_HEADER_BYTES];
-        for (index, value) in values.iter().enumerate() {
-            let mut body = vec![0];
-            put_varint(&mut body, 0);
-            put_varint(&mut body, index as i64);
-            put_varint(&mut body, -1);
-            put_varint(&mut body, value.len() as i64);
-            body.extend_from_slice(value);
-            put_varint(&mut body, 0);
-            put_varint(&mut out, body.len() as i64);
-            out.extend_from_slice(&body);
-        }
-        let header = BatchHeader {
-            base_offset: I64::ZERO,
-            length: I32::new((out.len() - LENGTH_PREFIX_BYTES) as i32),
-            partition_leader_epoch: I32::new(-1),
-            magic: MAGIC_V2,
-            crc: U32::ZERO,
-            attributes: I16::ZERO,
-            last_offset_delta: I32::new(values.len() as i32 - 1),
-            base_timestamp: I64::new(timestamp_ms),
-            max_timestamp: I64::new(timestamp_ms),
-            producer_id: I64::new(producer.id),
-            producer_epoch: I16::new(producer.epoch),
-            base_sequence: I32::new(producer.sequence),
-            record_count: I32::new(values.len() as i32),
-        };
-        out[..BATCH_HEADER_BYTES].copy_from_slice(header.as_bytes());
-        seal(&mut out);
-        out
-    }
-
-    /// Computes the checksum of a batch that was changed by hand.
-    pub fn seal(batch: &mut [u8]) {
-        let crc = crc32c::crc32c(&batch[CRC_START..]);
-        batch[17..21].copy_from_slice(&crc.to_be_bytes());
-    }
+/// A batch of `header` and other records, compressed as it says: length and checksum are set anew.
+fn reseal(mut header: BatchHeader, records: &[u8]) -> Vec<u8> {
+    let size = BATCH_HEADER_BYTES + records.len();
+    header.length.set((size - LENGTH_PREFIX_BYTES) as i32);
+    let mut out = Vec::with_capacity(size);
+    out.extend_from_slice(header.as_bytes());
+    out.extend_from_slice(records);
+    build::seal(&mut out);
+    out
 }
 
 #[cfg(test)]

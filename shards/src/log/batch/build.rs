@@ -1,0 +1,71 @@
+//! Batches for tests of this and higher rooms.
+
+use zerocopy::byteorder::big_endian::{I16, I32, I64, U32};
+
+use super::{put_varint, reseal, BatchHeader, Codec, CRC_START, MAGIC_V2};
+use crate::log::compression::compressed;
+
+/// A producer's identity in a batch: id, epoch and first sequence number.
+#[derive(Debug, Clone, Copy)]
+pub struct Producer {
+    pub id: i64,
+    pub epoch: i16,
+    pub sequence: i32,
+}
+
+/// A key, if any, and a value; null is a tombstone.
+pub type Pair<'a> = (Option<&'a [u8]>, Option<&'a [u8]>);
+
+/// An uncompressed batch with one record per value, as a producer would send it.
+pub fn batch(values: &[&[u8]], timestamp_ms: i64, producer: Option<Producer>) -> Vec<u8> {
+    let pairs: Vec<Pair<'_>> = values.iter().map(|value| (None, Some(*value))).collect();
+    keyed(&pairs, timestamp_ms, producer, Codec::None)
+}
+
+/// A batch with keys, compressed, as a producer would send it.
+///
+/// # Panics
+/// The records cannot be compressed.
+pub fn keyed(
+    pairs: &[Pair<'_>],
+    timestamp_ms: i64,
+    producer: Option<Producer>,
+    codec: Codec,
+) -> Vec<u8> {
+    let producer = producer.unwrap_or(Producer { id: -1, epoch: -1, sequence: -1 });
+    let mut records = Vec::new();
+    for (index, (key, value)) in pairs.iter().enumerate() {
+        let mut body = vec![0];
+        put_varint(&mut body, 0);
+        put_varint(&mut body, index as i64);
+        for part in [key, value] {
+            put_varint(&mut body, part.map_or(-1, |bytes| bytes.len() as i64));
+            body.extend_from_slice(part.unwrap_or_default());
+        }
+        put_varint(&mut body, 0);
+        put_varint(&mut records, body.len() as i64);
+        records.extend_from_slice(&body);
+    }
+    let header = BatchHeader {
+        base_offset: I64::ZERO,
+        length: I32::ZERO,
+        partition_leader_epoch: I32::new(-1),
+        magic: MAGIC_V2,
+        crc: U32::ZERO,
+        attributes: I16::new(codec.attribute()),
+        last_offset_delta: I32::new(pairs.len() as i32 - 1),
+        base_timestamp: I64::new(timestamp_ms),
+        max_timestamp: I64::new(timestamp_ms),
+        producer_id: I64::new(producer.id),
+        producer_epoch: I16::new(producer.epoch),
+        base_sequence: I32::new(producer.sequence),
+        record_count: I32::new(pairs.len() as i32),
+    };
+    reseal(header, &compressed(codec, &records).expect("compresses"))
+}
+
+/// Computes the checksum of a batch that was changed by hand.
+pub fn seal(batch: &mut [u8]) {
+    let crc = crc32c::crc32c(&batch[CRC_START..]);
+    batch[17..21].copy_from_slice(&crc.to_be_bytes());
+}
