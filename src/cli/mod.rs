@@ -4,6 +4,7 @@
 mod client;
 mod consume;
 mod format;
+mod log;
 mod produce;
 mod serve;
 mod topic;
@@ -22,7 +23,8 @@ const EXAMPLES: &str = "Examples:
   corelane serve                                     a broker on port 9092, data in ./data
   corelane topic create events --partitions 8
   corelane produce events --file lines.txt
-  corelane consume events --from-beginning --exit-at-end";
+  corelane consume events --from-beginning --exit-at-end
+  corelane log verify data";
 
 #[derive(Subcommand)]
 enum Command {
@@ -34,6 +36,8 @@ enum Command {
     Produce(produce::Args),
     /// Print a topic's records.
     Consume(consume::Args),
+    /// Look at, check and mend segment files, while no broker runs on them.
+    Log(log::Args),
     /// Print the version.
     Version,
     /// Print a shell's completions.
@@ -64,6 +68,7 @@ pub fn main() -> i32 {
         Command::Topic(args) => topic::run(args),
         Command::Produce(args) => produce::run(args),
         Command::Consume(args) => consume::run(args),
+        Command::Log(args) => log::run(args),
         Command::Version => {
             println!("corelane {}", env!("CARGO_PKG_VERSION"));
             Ok(())

@@ -92,6 +92,11 @@ impl Broker {
     /// Ends the process as a crash would, and starts it again on the same data.
     pub fn crash_and_restart(mut self) -> Broker {
         self.kill();
+        self.start_again()
+    }
+
+    /// Starts on the data of a broker that has ended.
+    pub fn start_again(self) -> Broker {
         let setup = self.setup.clone();
         Broker::start_on(setup, self.data.clone(), std::rc::Rc::clone(&self._dir))
     }

@@ -65,6 +65,11 @@ impl SegmentIndex {
         self.max_timestamp
     }
 
+    /// Entries of the offset index: offsets relative to the base, and positions.
+    pub fn positions(&self) -> &[(u32, u32)] {
+        &self.offsets
+    }
+
     /// Bytes of the larger of both files.
     pub fn file_bytes(&self) -> u64 {
         let offsets = self.offsets.len() * OFFSET_ENTRY_BYTES;

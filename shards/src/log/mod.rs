@@ -49,6 +49,6 @@ pub use producers::{Producers, SequenceCheck};
 pub use reader::Records;
 pub use recovery::{recover, Opening, Recovered};
 pub use retention::Expired;
-pub use scan::{scan, Scanned};
+pub use scan::{examine, scan, Examined, Scanned};
 pub use segment::{file_path, parse_file_name};
 pub use state::{Appended, LogState, NewBatch};

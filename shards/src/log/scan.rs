@@ -35,42 +35,72 @@ pub async fn scan(
 ) -> Result<Scanned, DiskError> {
     let mut window = Window { file, size, read_to: 0, bytes: BytesMut::new() };
     let mut done = Scanned { end_position: 0, end_offset: base_offset, damage: None };
+    window.fill(BATCH_HEADER_BYTES).await?;
     loop {
-        window.fill(BATCH_HEADER_BYTES).await?;
-        let Some(header) = BatchHeader::peek(&window.bytes) else {
-            done.damage = leftover(&window.bytes);
-            return Ok(done);
-        };
-        let len = header.claimed_size();
-        if !(BATCH_HEADER_BYTES as i64..=MAX_BATCH_BYTES).contains(&len) {
-            let unused = window.bytes[..BATCH_HEADER_BYTES].iter().all(|byte| *byte == 0);
-            done.damage = (!unused).then(|| format!("a batch of {len} bytes is not possible"));
-            return Ok(done);
+        match examine(&window.bytes, done.end_offset) {
+            Examined::Short { want } if window.can_give(want) => window.fill(want).await?,
+            Examined::Short { want } => {
+                done.damage = Some(format!("a batch of {want} bytes is cut off"));
+                return Ok(done);
+            }
+            Examined::End => return Ok(done),
+            Examined::Damage(reason) => {
+                done.damage = Some(reason);
+                return Ok(done);
+            }
+            Examined::Batch(header) => {
+                visit(&header, done.end_position);
+                let len = header.claimed_size() as usize;
+                done.end_position += len as u64;
+                done.end_offset = header.last_offset() + 1;
+                window.bytes.advance(len);
+                window.fill(BATCH_HEADER_BYTES).await?;
+            }
         }
-        window.fill(len as usize).await?;
-        let Some(bytes) = window.bytes.get(..len as usize) else {
-            done.damage = Some(format!("a batch of {len} bytes is cut off"));
-            return Ok(done);
-        };
-        if let Err(error) = batch::check_whole(bytes) {
-            done.damage = Some(error.to_string());
-            return Ok(done);
-        }
-        if header.base_offset.get() < done.end_offset || header.last_offset_delta.get() < 0 {
-            let (found, expected) = (header.base_offset.get(), done.end_offset);
-            done.damage = Some(format!("offset {found} follows offset {}", expected - 1));
-            return Ok(done);
-        }
-        visit(&header, done.end_position);
-        done.end_position += len as u64;
-        done.end_offset = header.last_offset() + 1;
-        window.bytes.advance(len as usize);
     }
 }
 
-fn leftover(rest: &[u8]) -> Option<String> {
-    let unused = rest.iter().all(|byte| *byte == 0);
-    (!unused).then(|| format!("{} bytes are fewer than a batch's header", rest.len()))
+/// What a segment goes on with.
+#[derive(Debug)]
+pub enum Examined {
+    /// A whole batch with the right checksum.
+    Batch(BatchHeader),
+    /// Nothing more, or unused space.
+    End,
+    /// So many bytes are needed to tell.
+    Short {
+        want: usize,
+    },
+    Damage(String),
+}
+
+/// Looks at the batch that `bytes` begin with; offsets must not be below `next_offset`. Fewer bytes
+/// than a header are all there are.
+pub fn examine(bytes: &[u8], next_offset: i64) -> Examined {
+    let Some(header) = BatchHeader::peek(bytes) else {
+        return match bytes.iter().all(|byte| *byte == 0) {
+            true => Examined::End,
+            false => Examined::Damage(format!("{} bytes are no batch", bytes.len())),
+        };
+    };
+    let len = header.claimed_size();
+    if !(BATCH_HEADER_BYTES as i64..=MAX_BATCH_BYTES).contains(&len) {
+        return match bytes[..BATCH_HEADER_BYTES].iter().all(|byte| *byte == 0) {
+            true => Examined::End,
+            false => Examined::Damage(format!("a batch of {len} bytes is not possible")),
+        };
+    }
+    let Some(batch) = bytes.get(..len as usize) else {
+        return Examined::Short { want: len as usize };
+    };
+    if let Err(error) = batch::check_whole(batch) {
+        return Examined::Damage(error.to_string());
+    }
+    let base = header.base_offset.get();
+    if base < next_offset || header.last_offset_delta.get() < 0 {
+        return Examined::Damage(format!("offset {base} follows offset {}", next_offset - 1));
+    }
+    Examined::Batch(header)
 }
 
 /// The part of the file that is being looked at.
@@ -82,6 +112,10 @@ struct Window<'a> {
 }
 
 impl Window<'_> {
+    fn can_give(&self, want: usize) -> bool {
+        (self.bytes.len() as u64 + (self.size - self.read_to)) >= want as u64
+    }
+
     /// Makes at least `want` bytes available, or all there are.
     async fn fill(&mut self, want: usize) -> Result<(), DiskError> {
         while self.bytes.len() < want && self.read_to < self.size {
