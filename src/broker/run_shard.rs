@@ -31,6 +31,10 @@ const REQUEST_PERCENT: u64 = 20;
 const ANSWER_PERCENT: u64 = 15;
 const BLOCK_PERCENT: u64 = 10;
 
+/// Bytes of a partition between two recovery points, at least: a crash has at most about so many
+/// walked again.
+const RECOVERY_POINT_BYTES: u64 = 16 << 20;
+
 /// Time between two tries to write to a disk that was full.
 const FULL_DISK_RETRY: Duration = Duration::from_secs(1);
 
@@ -73,6 +77,7 @@ pub(super) async fn run_shard(
         open_files: launch.open_files,
         journal_file_bytes: (per_shard / JOURNAL_PART).clamp(1 << 20, MOST_JOURNAL_BYTES),
         journal_batch_bytes: launch.config.journal_batch_bytes,
+        recovery_point_bytes: RECOVERY_POINT_BYTES,
         try_again_after: FULL_DISK_RETRY,
     };
     let shard = Shard::new(ShardParts {

@@ -21,6 +21,7 @@ pub struct LogEnv {
     pub background: TaskQueue,
     /// Writers hold a pass while they run: shutdown waits for them.
     pub gate: Gate,
+    pub(super) recovery_point_bytes: u64,
     pub(super) try_again_after: Duration,
     next_log_id: Cell<u64>,
 }
@@ -39,6 +40,8 @@ pub struct LogEnvLimits {
     /// Batches of one log that are made durable in the journal are at most this many bytes; larger
     /// ones go to their segment at once.
     pub journal_batch_bytes: usize,
+    /// Bytes of a log between two recovery points, at least; 0: there are none.
+    pub recovery_point_bytes: u64,
     /// Time between two tries to write where a disk had no space.
     pub try_again_after: Duration,
 }
@@ -54,6 +57,7 @@ impl LogEnv {
             foreground,
             background,
             gate: Gate::new(),
+            recovery_point_bytes: limits.recovery_point_bytes,
             try_again_after: limits.try_again_after,
             next_log_id: Cell::new(0),
         })

@@ -49,6 +49,7 @@ pub struct Log {
     pub(super) settled: Signal,
     /// What was appended is written, or made durable, when a timer ends.
     pub(super) write_later: Cell<bool>,
+    pub(super) keeping_point: Cell<bool>,
     /// A compaction exchanges files now.
     pub(super) swapping: Cell<bool>,
     /// Everything below was compacted; `None` until it is looked up.
@@ -109,6 +110,7 @@ impl Log {
             writer_running: Cell::new(false),
             settled: Signal::default(),
             write_later: Cell::new(false),
+            keeping_point: Cell::new(false),
             swapping: Cell::new(false),
             first_dirty: Cell::new(None),
             closed: Cell::new(false),
@@ -171,7 +173,12 @@ impl Log {
         let NewBatch { bytes, memory } = batch.into();
         let (shared, len) = (memory > bytes.len(), bytes.len() as u64);
         let durability = self.level(durability);
-        let appended = self.state.borrow_mut().append(bytes, leader_epoch, durability, now_ms);
+        let appended = {
+            let mut state = self.state.borrow_mut();
+            let appended = state.append(bytes, leader_epoch, durability, now_ms);
+            state.note_point(self.env.recovery_point_bytes);
+            appended
+        };
         match &appended {
             Ok(appended) if !appended.duplicate => {
                 self.env.tail.charge(Rc::downgrade(self), memory);

@@ -26,6 +26,7 @@ mod loads;
 mod log;
 mod log_dir;
 mod planning;
+mod point;
 mod producers;
 mod reader;
 mod recovery;

@@ -12,6 +12,7 @@ use super::error::LogError;
 use super::index::SegmentIndex;
 use super::journal::{JournalReplay, LogId};
 use super::log::Log;
+use super::point::RecoveryPoint;
 use super::producers::Producers;
 use super::replaying::Replaying;
 use super::retention::{DELETED_SUFFIX, LOG_START_FILE};
@@ -74,8 +75,12 @@ pub async fn recover(
         // A name may be there that its maker had no time to make durable.
         disk::sync_dir(dir).await?;
     }
-    let (from, mut producers) = snapshots::load(dir, i64::MIN, i64::MAX).await?;
-    let mut recovery = Recovery { dir, config: &config, clean, report: &mut report, from };
+    let (mut from, mut producers) = snapshots::load(dir, i64::MIN, i64::MAX).await?;
+    let point = if clean { None } else { usable_point(dir, &bases).await? };
+    if let Some(point) = point.as_ref().filter(|point| point.offset > from) {
+        (from, producers) = (point.offset, point.producers.clone());
+    }
+    let mut recovery = Recovery { dir, config: &config, clean, report: &mut report, from, point };
     let (mut segments, mut log_end) = recovery.segments(&bases, &mut producers).await?;
     if from > log_end {
         // The snapshot is ahead of the log: damage took batches back. Start from an older one.
@@ -84,6 +89,7 @@ pub async fn recover(
         producers = again;
         recovery.from = older;
         recovery.clean = false;
+        recovery.point = None;
         let kept: Vec<i64> = segments.iter().map(|s| s.base_offset).collect();
         // This time segments that were taken at their word are walked: less may be whole.
         (segments, log_end) = recovery.segments(&kept, &mut producers).await?;
@@ -109,6 +115,17 @@ pub async fn recover(
     let log_start = log_start.max(first);
     let state = LogState::new(config, segments, log_start, log_end, partial_block, producers);
     Ok((Log::open(env, dir, opening.id, state), report))
+}
+
+/// The recovery point, if it lies in the last segment, whose file has all that it speaks of.
+async fn usable_point(dir: &Path, bases: &[i64]) -> Result<Option<RecoveryPoint>, LogError> {
+    let Some(point) = RecoveryPoint::load(dir).await? else { return Ok(None) };
+    if bases.last() != Some(&point.segment) {
+        return Ok(None);
+    }
+    let file = File::open(&file_path(dir, point.segment, "log"), Access::Read).await?;
+    let whole = file.size().await? >= point.position;
+    Ok(whole.then_some(point))
 }
 
 /// The next segment is begun only when one is whole; what a crash left of that was made good.
@@ -170,6 +187,8 @@ struct Recovery<'a> {
     report: &'a mut Recovered,
     /// Producers are known up to this offset.
     from: i64,
+    /// Where the walk of the last segment may begin.
+    point: Option<RecoveryPoint>,
 }
 
 impl Recovery<'_> {
@@ -264,9 +283,14 @@ impl Recovery<'_> {
             let scanned = Scanned { end_position: 0, end_offset: base, damage: None };
             return Ok((Segment::new(base), scanned));
         }
-        let mut index = SegmentIndex::default();
         let (interval, from) = (self.config.index_interval_bytes, self.from);
-        let scanned = scan(&file, base, size, |header, position| {
+        let (mut index, start) = match &self.point {
+            Some(point) if point.segment == base && point.position <= size => {
+                ((*point.index).clone(), (point.position, point.offset))
+            }
+            _ => (SegmentIndex::default(), (0, base)),
+        };
+        let scanned = scan(&file, start, size, |header, position| {
             index.note(base, header, position, interval);
             if header.base_offset.get() >= from {
                 producers.note(header);
@@ -274,7 +298,7 @@ impl Recovery<'_> {
         })
         .await?;
         self.report.scanned_segments += 1;
-        self.report.scanned_bytes += scanned.end_position;
+        self.report.scanned_bytes += scanned.end_position - start.0;
         self.report.rebuilt_indexes += 1;
         if let Some(reason) = &scanned.damage {
             self.report.cut_bytes += size - scanned.end_position;

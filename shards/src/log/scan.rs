@@ -22,19 +22,20 @@ pub struct Scanned {
     pub damage: Option<String>,
 }
 
-/// Walks `file` from its start up to `size` and hands each whole batch's header and position to
-/// `visit`. Offsets must ascend from `base_offset`.
+/// Walks `file` from `start` (a position and the least offset of the batch there) up to `size` and
+/// hands each whole batch's header and position to `visit`. Offsets must ascend.
 ///
 /// # Errors
 /// Only when reading fails; damage is an outcome.
 pub async fn scan(
     file: &File,
-    base_offset: i64,
+    start: (u64, i64),
     size: u64,
     mut visit: impl FnMut(&BatchHeader, u64),
 ) -> Result<Scanned, DiskError> {
-    let mut window = Window { file, size, read_to: 0, bytes: BytesMut::new() };
-    let mut done = Scanned { end_position: 0, end_offset: base_offset, damage: None };
+    let (end_position, end_offset) = start;
+    let mut window = Window { file, size, read_to: end_position, bytes: BytesMut::new() };
+    let mut done = Scanned { end_position, end_offset, damage: None };
     window.fill(BATCH_HEADER_BYTES).await?;
     loop {
         match examine(&window.bytes, done.end_offset) {

@@ -12,6 +12,7 @@ use super::batch::{self, BatchHeader};
 use super::config::{Durability, LogConfig};
 use super::error::LogError;
 use super::index::SegmentIndex;
+use super::point::RecoveryPoint;
 use super::producers::{Producers, SequenceCheck};
 use super::segment::Segment;
 use crate::disk::FileId;
@@ -83,6 +84,9 @@ pub struct LogState {
     pub(super) partial_block: Vec<u8>,
     pub(super) writing: bool,
     pub(super) producers: Producers,
+    /// The next recovery point, and the (segment, position) of the last one taken.
+    pub(super) point: Option<RecoveryPoint>,
+    pub(super) last_point: (i64, u64),
     /// Another for every log of a shard.
     pub(super) seed: u64,
     pub(super) failure: Option<String>,
@@ -121,6 +125,8 @@ impl LogState {
             partial_block,
             writing: false,
             producers,
+            point: None,
+            last_point: (0, 0),
             seed: 0,
             failure: None,
             full: false,

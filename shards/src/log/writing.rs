@@ -46,7 +46,7 @@ impl Log {
         }
     }
 
-    async fn write(&self, mut plan: WritePlan) -> Result<(), DiskError> {
+    async fn write(self: &Rc<Self>, mut plan: WritePlan) -> Result<(), DiskError> {
         let direct = &self.env.journals.direct_writes;
         direct.set(direct.get() + usize::from(plan.durable));
         let written = self.put(&mut plan).await;
@@ -59,12 +59,16 @@ impl Log {
                 return Err(error);
             }
         };
+        if self.has_failed() {
+            return Ok(());
+        }
         let (before, safe_end) = {
             let mut state = self.state.borrow_mut();
             let before = state.safe_end();
             (before, state.write_done(&plan, last_block))
         };
         self.env.tail.shrink();
+        self.keep_point();
         self.tell(safe_end);
         if safe_end > before {
             self.advance_watchers(plan.parts.iter().map(|p| p.len() as u64).sum());
@@ -72,8 +76,17 @@ impl Log {
         Ok(())
     }
 
+    /// Whether another sync of the file failed while one of ours was under way: ours proves nothing
+    /// then, whatever it answered.
+    pub(super) fn has_failed(&self) -> bool {
+        self.state.borrow().failure().is_some()
+    }
+
     async fn sync(&self, segment: i64, bytes: u64, end: i64) -> Result<(), DiskError> {
         self.file(segment, HandleKind::Write).await?.sync_data().await?;
+        if self.has_failed() {
+            return Ok(());
+        }
         self.state.borrow_mut().sync_done(segment, bytes, end);
         Ok(())
     }
@@ -114,6 +127,9 @@ impl Log {
         let file = self.file(segment, HandleKind::Write).await?;
         file.truncate(size).await?;
         file.sync_data().await?;
+        if self.has_failed() {
+            return Ok(());
+        }
         self.write_index(segment).await?;
         let producers = self.state.borrow_mut().take_snapshot(next);
         if let Some(producers) = producers {

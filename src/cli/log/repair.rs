@@ -86,6 +86,11 @@ fn repair(path: &Path, dry_run: bool) -> anyhow::Result<Repaired> {
         write_whole(&path.with_extension("log.repaired"), &content)?;
         fs::rename(path, &aside).with_context(|| path.display().to_string())?;
         fs::rename(path.with_extension("log.repaired"), path)?;
+        // It speaks of the file that was.
+        match fs::remove_file(path.with_file_name("recovery-point")) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error.into()),
+            _ => {}
+        }
         done.damaged_file = Some(aside.display().to_string());
     }
     let (offsets, times) = index.encode();

@@ -117,6 +117,13 @@ impl SimDisk {
         state.inodes[inode].flip_bit(chance)
     }
 
+    /// A file's content as it is read now.
+    pub fn content(&self, path: &Path) -> Option<Vec<u8>> {
+        let state = self.0.borrow();
+        let inode = state.names.file(path)?;
+        Some(state.inodes[inode].read(0, state.inodes[inode].len()))
+    }
+
     /// Names of the files in a directory.
     pub fn files(&self, dir: &Path) -> Vec<String> {
         let state = self.0.borrow();

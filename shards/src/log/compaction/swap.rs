@@ -137,5 +137,5 @@ pub async fn finish_swaps(dir: &Path, names: &[(String, bool)]) -> Result<bool, 
 async fn end_of(dir: &Path, base: i64) -> Result<i64, LogError> {
     let file = File::open(&file_path(dir, base, "log.swap"), Access::Read).await?;
     let size = file.size().await?;
-    Ok(scan(&file, base, size, |_, _| {}).await?.end_offset)
+    Ok(scan(&file, (0, base), size, |_, _| {}).await?.end_offset)
 }
