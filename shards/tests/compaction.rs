@@ -5,6 +5,7 @@ mod support;
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
+use std::time::Duration;
 
 use bytes::BytesMut;
 use corelane_shards::disk::sim::{Faults, SimDisk};
@@ -116,7 +117,7 @@ impl World {
 
     fn cleaner(&mut self) -> Cleaner {
         let limits = CompactionLimits { key_bytes: self.draw.of(&[0, 200, 1 << 20]) };
-        Cleaner { limits, bytes_per_second: 0 }
+        Cleaner { limits, bytes_per_second: 0, slice: Duration::ZERO }
     }
 
     async fn compact(&mut self) {

@@ -28,6 +28,8 @@ pub fn align_up(position: u64) -> u64 {
 pub enum Access {
     /// Reads only.
     Read,
+    /// Changes of a file that has to be there.
+    ReadWrite,
     /// Writes that have reached the device when they complete, but maybe only its volatile cache.
     Write,
     /// Writes that are durable when they complete (`O_DSYNC`).
@@ -83,6 +85,7 @@ impl File {
         let mut options = OpenOptions::new();
         match access {
             Access::Read => options.read(true),
+            Access::ReadWrite => options.read(true).write(true),
             Access::Write => options.read(true).write(true).create(true),
             Access::WriteDurable => {
                 options.read(true).write(true).create(true).custom_flags(libc::O_DSYNC)

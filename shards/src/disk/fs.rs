@@ -4,9 +4,10 @@
 use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-use super::{sim, DiskError};
-use crate::runtime::spawn_blocking;
+use super::{sim, Access, DiskError, File};
+use crate::runtime::{sleep, spawn_blocking};
 
 /// Names in a directory, sorted, with what kind each is (`true`: a directory).
 pub async fn list_dir(path: &Path) -> Result<Vec<(String, bool)>, DiskError> {
@@ -70,6 +71,27 @@ pub async fn remove_file(path: &Path) -> Result<(), DiskError> {
         return disk.remove_file(path).await;
     }
     blocking("remove", path, |path| ignore_missing(fs::remove_file(path))).await
+}
+
+/// Space that is freed at once when a file is removed in steps, and the time between them.
+const FREED_AT_ONCE: u64 = 4 << 20;
+const BETWEEN_STEPS: Duration = Duration::from_millis(5);
+
+/// Removes a file of many megabytes in steps: a file system frees (and the disk may discard) its
+/// space in one transaction, for which durable writes of others would wait. A missing one is fine.
+pub async fn remove_large_file(path: &Path) -> Result<(), DiskError> {
+    let file = match File::open(path, Access::ReadWrite).await {
+        Err(error) if error.kind == io::ErrorKind::NotFound => return Ok(()),
+        opened => opened?,
+    };
+    let mut size = file.size().await?;
+    while size > FREED_AT_ONCE {
+        size -= FREED_AT_ONCE;
+        file.truncate(size).await?;
+        sleep(BETWEEN_STEPS).await;
+    }
+    drop(file);
+    remove_file(path).await
 }
 
 /// Renames within one directory and makes the change durable.

@@ -2,6 +2,7 @@
 //! size, or because they lie before its start (KIP-107). [`LogState::expired`] decides; the shell
 //! renames the files first, so that a crash leaves no segment half there, and removes them later.
 
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -9,7 +10,7 @@ use super::error::LogError;
 use super::log::Log;
 use super::segment::{file_path, Segment};
 use super::state::LogState;
-use crate::disk::{self, DiskError};
+use crate::disk::{self, DiskError, FileId};
 use crate::runtime::sleep;
 
 /// Ends the name of a deleted segment's file until it is gone, as in Kafka.
@@ -112,6 +113,7 @@ impl Log {
     pub async fn delete_expired(self: &Rc<Self>, now_ms: i64) -> Result<usize, LogError> {
         self.settled.until(|| !self.swapping.get()).await;
         let expired = self.state.borrow_mut().expired(now_ms);
+        let files = self.state.borrow().files_of(&expired.segments);
         if expired.roll {
             self.state.borrow_mut().roll();
             self.kick_writer();
@@ -119,9 +121,9 @@ impl Log {
         // Out of the log first, so that nobody begins to read what is about to go.
         expired.segments.iter().for_each(|base| self.forget_files(*base));
         self.state.borrow_mut().drop_segments(&expired.segments);
-        for &base in &expired.segments {
-            self.set_aside(base).await?;
-            self.remove_later(base);
+        for file in files {
+            self.set_aside(file).await?;
+            self.remove_later(file);
         }
         if let (Some(first), Some(last)) = (expired.segments.first(), expired.segments.last()) {
             tracing::info!(
@@ -147,13 +149,12 @@ impl Log {
         Ok(start)
     }
 
-    pub(super) async fn set_aside(&self, base: i64) -> Result<(), DiskError> {
+    pub(super) async fn set_aside(&self, file: FileId) -> Result<(), DiskError> {
         // The records first: indexes without them are built for nothing, the other way around
         // would be work.
         for extension in ["log", "index", "timeindex"] {
-            let path = file_path(&self.dir, base, extension);
-            let aside = file_path(&self.dir, base, &format!("{extension}.{DELETED_SUFFIX}"));
-            match disk::rename(&path, &aside).await {
+            let path = file_path(&self.dir, file.0, extension);
+            match disk::rename(&path, &deleted_path(&self.dir, file, extension)).await {
                 Err(error) if error.kind == std::io::ErrorKind::NotFound => {}
                 renamed => renamed?,
             }
@@ -161,7 +162,7 @@ impl Log {
         Ok(())
     }
 
-    pub(super) fn remove_later(self: &Rc<Self>, base: i64) {
+    pub(super) fn remove_later(self: &Rc<Self>, file: FileId) {
         let delay = Duration::from_millis(self.state.borrow().delete_delay_ms());
         let log = Rc::downgrade(self);
         let dir = self.dir.clone();
@@ -170,12 +171,19 @@ impl Log {
             // A deleted partition's directory has gone as a whole.
             let Some(_log) = log.upgrade() else { return };
             for extension in ["log", "index", "timeindex"] {
-                let path = file_path(&dir, base, &format!("{extension}.{DELETED_SUFFIX}"));
-                if let Err(error) = disk::remove_file(&path).await {
+                let path = deleted_path(&dir, file, extension);
+                if let Err(error) = disk::remove_large_file(&path).await {
                     tracing::warn!("a deleted segment stays until the next start: {error}");
                 }
             }
         };
         self.env.background.spawn(remove).detach();
     }
+}
+
+/// Where a deleted segment's file waits: another name for each time that the segment was written
+/// anew, so that none is written over. That would free its space at once, which others feel.
+fn deleted_path(dir: &Path, file: FileId, extension: &str) -> PathBuf {
+    let times = if file.1 == 0 { String::new() } else { format!(".{}", file.1) };
+    file_path(dir, file.0, &format!("{extension}{times}.{DELETED_SUFFIX}"))
 }

@@ -357,20 +357,14 @@ impl LogState {
         self.find(base_offset).map_or(0, |segment| segment.version)
     }
 
+    /// The files of these segments as they are now.
+    pub(super) fn files_of(&self, bases: &[i64]) -> Vec<FileId> {
+        bases.iter().map(|base| (*base, self.version_of(*base))).collect()
+    }
+
     /// Bytes that a segment may have.
     pub(super) fn segment_limit(&self) -> u64 {
         self.config.segment_bytes.min(MAX_SEGMENT_BYTES)
-    }
-
-    /// Puts one compacted segment in the place of `group`, which must be there.
-    pub(super) fn replace(&mut self, group: &[i64], size: u64, index: SegmentIndex) {
-        let mut new = Segment::new(group[0]);
-        new.version = self.version_of(group[0]) + 1;
-        (new.size, new.written, new.synced, new.allocated) = (size, size, size, size);
-        new.sealed = true;
-        new.index = Some(Rc::new(index));
-        let at = self.position_of(group[0]);
-        self.segments.splice(at..at + group.len(), [new]);
     }
 
     pub fn active(&self) -> &Segment {

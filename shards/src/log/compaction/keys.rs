@@ -13,8 +13,12 @@ const BYTES_PER_KEY: usize = 48;
 pub struct KeyOffsets {
     most: usize,
     secret: (u64, u64),
-    offsets: HashMap<u128, i64, BuildHasherDefault<Already>>,
+    /// Many small maps: a large one stops the shard for milliseconds whenever it grows.
+    parts: Vec<HashMap<u128, i64, BuildHasherDefault<Already>>>,
+    len: usize,
 }
+
+const PARTS: usize = 256;
 
 /// The keys are hashes already.
 #[derive(Default)]
@@ -38,7 +42,8 @@ impl KeyOffsets {
     /// A map that takes at most about `bytes` of memory, and room for one key at least.
     pub fn new(bytes: usize) -> Self {
         let secret = uuid::Uuid::new_v4().as_u64_pair();
-        KeyOffsets { most: (bytes / BYTES_PER_KEY).max(1), secret, offsets: HashMap::default() }
+        let parts = std::iter::repeat_with(HashMap::default).take(PARTS).collect();
+        KeyOffsets { most: (bytes / BYTES_PER_KEY).max(1), secret, parts, len: 0 }
     }
 
     fn hash(&self, key: &[u8]) -> u128 {
@@ -51,10 +56,14 @@ impl KeyOffsets {
     /// this one is not taken `in_any_case`.
     pub fn note(&mut self, key: &[u8], offset: i64, in_any_case: bool) -> bool {
         let hash = self.hash(key);
-        let room = in_any_case || self.offsets.len() < self.most;
-        match self.offsets.get_mut(&hash) {
+        let room = in_any_case || self.len < self.most;
+        let part = &mut self.parts[(hash >> 64) as usize % PARTS];
+        match part.get_mut(&hash) {
             Some(last) => *last = (*last).max(offset),
-            None if room => drop(self.offsets.insert(hash, offset)),
+            None if room => {
+                part.insert(hash, offset);
+                self.len += 1;
+            }
             None => return false,
         }
         true
@@ -62,11 +71,12 @@ impl KeyOffsets {
 
     /// The last offset that was noted for `key`.
     pub fn last(&self, key: &[u8]) -> Option<i64> {
-        self.offsets.get(&self.hash(key)).copied()
+        let hash = self.hash(key);
+        self.parts[(hash >> 64) as usize % PARTS].get(&hash).copied()
     }
 
     pub fn len(&self) -> usize {
-        self.offsets.len()
+        self.len
     }
 }
 

@@ -1,5 +1,8 @@
 //! Whether a log is worth compacting now, and how much of it may be.
 
+use std::rc::Rc;
+
+use crate::log::index::SegmentIndex;
 use crate::log::segment::Segment;
 use crate::log::state::LogState;
 
@@ -81,6 +84,17 @@ impl LogState {
         let oldest = segment.index.as_ref().and_then(|index| index.first_timestamp());
         let lag = self.config.max_compaction_lag_ms;
         oldest.is_some_and(|time| time >= 0 && now_ms.saturating_sub(time) > lag)
+    }
+
+    /// Puts one compacted segment in the place of `group`, which must be there.
+    pub(super) fn replace(&mut self, group: &[i64], size: u64, index: SegmentIndex) {
+        let mut new = Segment::new(group[0]);
+        new.version = self.version_of(group[0]) + 1;
+        (new.size, new.written, new.synced, new.allocated) = (size, size, size, size);
+        new.sealed = true;
+        new.index = Some(Rc::new(index));
+        let at = self.position_of(group[0]);
+        self.segments.splice(at..at + group.len(), [new]);
     }
 
     /// Whether a compaction as planned is due.

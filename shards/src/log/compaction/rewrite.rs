@@ -3,31 +3,12 @@
 use std::io;
 
 use bytes::Bytes;
+use zerocopy::IntoBytes;
 
-use crate::log::batch::{put_varint, recompress, undone_records, BatchHeader, Codec, Record};
+use crate::log::batch::{put_varint, recompress, BatchHeader, Codec, Record};
 
 fn damaged() -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, "its records are damaged")
-}
-
-/// Hands each record's offset and key to `visit` until it answers `false`; whether it never did.
-///
-/// # Errors
-/// The records cannot be read.
-pub fn visit_keys(
-    batch: &Bytes,
-    mut visit: impl FnMut(i64, Option<&[u8]>) -> bool,
-) -> io::Result<bool> {
-    let header = BatchHeader::peek(batch).ok_or_else(damaged)?;
-    let undone = undone_records(&header, batch)?;
-    let mut rest = &undone[..];
-    for _ in 0..header.record_count.get() {
-        let record = Record::take(&mut rest).ok_or_else(damaged)?;
-        if !visit(header.base_offset.get() + record.offset_delta, record.key) {
-            return Ok(false);
-        }
-    }
-    Ok(true)
 }
 
 /// What is asked about each record.
@@ -47,49 +28,92 @@ pub enum Kept {
     All,
     None,
     /// Another batch in its place: same offsets, fewer records.
-    Some(Bytes),
+    Some(Rebuilt),
 }
 
-/// Decides about every record of `batch` and makes what stays into a batch.
-///
-/// # Errors
-/// The records cannot be read.
-pub fn rewrite(batch: &Bytes, judgement: &Judgement<'_>) -> io::Result<Kept> {
-    let header = BatchHeader::peek(batch).ok_or_else(damaged)?;
-    if header.is_control() {
-        return Ok(Kept::All);
+/// A batch to be made of a header and records that are not compressed yet.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Rebuilt {
+    header: Vec<u8>,
+    records: Vec<u8>,
+}
+
+impl Rebuilt {
+    /// Bytes of its records, not compressed.
+    pub fn len_bytes(&self) -> usize {
+        self.records.len()
     }
-    let undone = undone_records(&header, batch)?;
-    let horizon = header.delete_horizon_ms();
-    let expired = horizon.is_some_and(|horizon| horizon <= judgement.now_ms);
-    let mut rest = &undone[..];
-    let mut kept = Vec::new();
-    let mut tombstones = false;
-    for _ in 0..header.record_count.get() {
-        let record = Record::take(&mut rest).ok_or_else(damaged)?;
-        let offset = header.base_offset.get() + record.offset_delta;
-        // Records without a key are not accepted; of an earlier policy there may be some.
-        let last = record.key.is_some_and(|key| (judgement.is_last)(key, offset));
-        if last && (record.value.is_some() || !expired) {
-            tombstones |= record.value.is_none();
-            kept.push(record);
+
+    /// The batch: compresses its records, which may take long.
+    ///
+    /// # Errors
+    /// None in practice: memory is written to.
+    pub fn batch(&self) -> io::Result<Bytes> {
+        let header = BatchHeader::peek(&self.header).ok_or_else(damaged)?;
+        let codec = match header.record_count.get() {
+            // As Kafka: clients do not expect nothing to be compressed.
+            0 => Codec::None,
+            _ => header.codec().map_err(io::Error::other)?,
+        };
+        recompress(&header, &self.records, codec).map(Bytes::from)
+    }
+}
+
+/// Judges the records of one batch, some at a time.
+pub struct Rewriter<'a> {
+    header: BatchHeader,
+    rest: &'a [u8],
+    left: i32,
+    kept: Vec<Record<'a>>,
+    tombstones: bool,
+}
+
+impl<'a> Rewriter<'a> {
+    /// `undone`: the batch's records, not compressed.
+    pub fn new(header: BatchHeader, undone: &'a [u8]) -> Self {
+        let left = header.record_count.get();
+        Rewriter { header, rest: undone, left, kept: Vec::new(), tombstones: false }
+    }
+
+    /// Judges at most `most` records; whether there are more.
+    ///
+    /// # Errors
+    /// The records cannot be read.
+    pub fn step(&mut self, judgement: &Judgement<'_>, most: i32) -> io::Result<bool> {
+        let horizon = self.header.delete_horizon_ms();
+        let expired = horizon.is_some_and(|horizon| horizon <= judgement.now_ms);
+        for _ in 0..most.min(self.left) {
+            let record = Record::take(&mut self.rest).ok_or_else(damaged)?;
+            let offset = self.header.base_offset.get() + record.offset_delta;
+            // Records without a key are not accepted; of an earlier policy there may be some.
+            let last = record.key.is_some_and(|key| (judgement.is_last)(key, offset));
+            if last && (record.value.is_some() || !expired) {
+                self.tombstones |= record.value.is_none();
+                self.kept.push(record);
+            }
         }
+        self.left -= most.min(self.left);
+        Ok(self.left > 0)
     }
-    if kept.is_empty() && !judgement.keep_empty {
-        return Ok(Kept::None);
+
+    /// What becomes of the batch, once every record has been judged.
+    pub fn finish(self, judgement: &Judgement<'_>) -> Kept {
+        if self.kept.is_empty() && !judgement.keep_empty {
+            return Kept::None;
+        }
+        let new_horizon = self.tombstones && self.header.delete_horizon_ms().is_none();
+        if self.kept.len() == self.header.record_count.get() as usize && !new_horizon {
+            return Kept::All;
+        }
+        let horizon = new_horizon.then_some(judgement.horizon_ms);
+        Kept::Some(rebuild(self.header, &self.kept, horizon))
     }
-    let new_horizon = tombstones && horizon.is_none();
-    if kept.len() == header.record_count.get() as usize && !new_horizon {
-        return Ok(Kept::All);
-    }
-    let horizon = if new_horizon { Some(judgement.horizon_ms) } else { None };
-    build(&header, &kept, horizon).map(Kept::Some)
 }
 
-fn build(header: &BatchHeader, kept: &[Record<'_>], horizon: Option<i64>) -> io::Result<Bytes> {
+fn rebuild(mut header: BatchHeader, kept: &[Record<'_>], horizon: Option<i64>) -> Rebuilt {
     let base = header.base_timestamp.get();
     let shift = horizon.map_or(0, |horizon| base.wrapping_sub(horizon));
-    let mut records = Vec::new();
+    let mut records = Vec::with_capacity(kept.iter().map(|record| record.raw.len() + 10).sum());
     for record in kept {
         if shift == 0 {
             records.extend_from_slice(record.raw);
@@ -101,7 +125,6 @@ fn build(header: &BatchHeader, kept: &[Record<'_>], horizon: Option<i64>) -> io:
         put_varint(&mut records, body.len() as i64);
         records.extend_from_slice(&body);
     }
-    let mut header = *header;
     if !header.is_log_append_time() {
         let newest = kept.iter().map(|record| base.wrapping_add(record.timestamp_delta)).max();
         header.max_timestamp.set(newest.unwrap_or(-1));
@@ -110,18 +133,13 @@ fn build(header: &BatchHeader, kept: &[Record<'_>], horizon: Option<i64>) -> io:
         header.set_delete_horizon(horizon);
     }
     header.record_count.set(kept.len() as i32);
-    let codec = match kept {
-        // As Kafka: clients do not expect nothing to be compressed.
-        [] => Codec::None,
-        _ => header.codec().map_err(io::Error::other)?,
-    };
-    recompress(&header, &records, codec).map(Bytes::from)
+    Rebuilt { header: header.as_bytes().to_vec(), records }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::log::batch::{assign, build::keyed, check_whole};
+    use crate::log::batch::{assign, build::keyed, check_whole, undone_records};
 
     type Pair<'a> = (&'a str, Option<&'a str>);
 
@@ -137,17 +155,29 @@ mod tests {
         let is_last = |_: &[u8], offset: i64| !gone.contains(&offset);
         let judgement =
             Judgement { is_last: &is_last, now_ms, horizon_ms: now_ms + 50, keep_empty };
-        rewrite(batch, &judgement).expect("reads")
+        let header = BatchHeader::peek(batch).expect("a header");
+        let undone = undone_records(&header, batch).expect("reads");
+        let mut rewriter = Rewriter::new(header, &undone);
+        while rewriter.step(&judgement, 2).expect("reads") {}
+        rewriter.finish(&judgement)
+    }
+
+    fn some(kept: Kept) -> Bytes {
+        match kept {
+            Kept::Some(rebuilt) => rebuilt.batch().expect("compresses"),
+            other => panic!("{other:?}"),
+        }
     }
 
     fn keys(batch: &Bytes) -> Vec<(i64, String)> {
-        check_whole(batch).expect("whole");
+        let header = check_whole(batch).expect("whole");
+        let undone = undone_records(&header, batch).expect("reads");
+        let mut rest = &undone[..];
         let mut keys = Vec::new();
-        let all = visit_keys(batch, |offset, key| {
-            keys.push((offset, String::from_utf8_lossy(key.expect("a key")).into_owned()));
-            true
-        });
-        assert!(all.expect("reads"));
+        while let Some(record) = Record::take(&mut rest) {
+            let key = String::from_utf8_lossy(record.key.expect("a key")).into_owned();
+            keys.push((header.base_offset.get() + record.offset_delta, key));
+        }
         keys
     }
 
@@ -159,7 +189,7 @@ mod tests {
             let batch = batch(&[("a", Some("1")), ("b", Some("2")), ("c", Some("3"))], codec);
             assert_eq!(judged(&batch, &[], 0, false), Kept::All);
             assert_eq!(judged(&batch, &[100, 101, 102], 0, false), Kept::None);
-            let Kept::Some(kept) = judged(&batch, &[100], 0, false) else { panic!("{codec:?}") };
+            let kept = some(judged(&batch, &[100], 0, false));
             assert_eq!(keys(&kept), [(101, "b".to_string()), (102, "c".to_string())]);
             let (before, after) =
                 (BatchHeader::peek(&batch).expect("one"), BatchHeader::peek(&kept).expect("one"));
@@ -172,7 +202,7 @@ mod tests {
     #[test]
     fn a_producers_last_batch_stays_without_records() {
         let batch = batch(&[("a", Some("1"))], Codec::Zstd);
-        let Kept::Some(kept) = judged(&batch, &[100], 0, true) else { panic!("is kept") };
+        let kept = some(judged(&batch, &[100], 0, true));
         assert_eq!(keys(&kept), []);
         let header = BatchHeader::peek(&kept).expect("one");
         assert_eq!((header.record_count.get(), header.last_offset()), (0, 100));
@@ -185,13 +215,13 @@ mod tests {
     fn tombstones_stay_until_their_horizon() {
         for codec in CODECS {
             let batch = batch(&[("a", None), ("b", Some("2"))], codec);
-            let Kept::Some(marked) = judged(&batch, &[], 2_000, false) else { panic!("marked") };
+            let marked = some(judged(&batch, &[], 2_000, false));
             assert_eq!(keys(&marked).len(), 2);
             let header = BatchHeader::peek(&marked).expect("one");
             assert_eq!(header.delete_horizon_ms(), Some(2_050));
             assert_eq!(header.max_timestamp.get(), 1_000, "records keep their times");
             assert_eq!(judged(&marked, &[], 2_049, false), Kept::All);
-            let Kept::Some(later) = judged(&marked, &[], 2_050, false) else { panic!("gone") };
+            let later = some(judged(&marked, &[], 2_050, false));
             assert_eq!(keys(&later), [(101, "b".to_string())]);
         }
     }

@@ -1,24 +1,22 @@
 //! A pass of compaction over one log, in the background: two readings of its segments, one writing.
 
-use std::path::Path;
 use std::rc::Rc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 
+use super::files::{Batches, Output};
 use super::keys::KeyOffsets;
 use super::plan::{CompactionLimits, CompactionPlan};
-use super::rewrite::{rewrite, visit_keys, Judgement, Kept};
-use crate::disk::{align_down, align_up, Access, File, WriteBuffer};
-use crate::log::batch::{check_whole, BatchHeader, BATCH_HEADER_BYTES};
+use super::rewrite::{Judgement, Kept, Rebuilt, Rewriter};
+use super::throttle::Throttle;
+use crate::log::batch::{undone_records, BatchHeader, Codec, Record};
 use crate::log::error::LogError;
-use crate::log::index::SegmentIndex;
 use crate::log::log::Log;
-use crate::log::segment::file_path;
-use crate::runtime::{sleep, yield_now};
+use crate::runtime::spawn_blocking;
 
-/// Bytes read or written at once.
-const CHUNK_BYTES: u64 = 256 << 10;
+/// Records judged before others get a turn: some ten microseconds.
+const RECORDS_AT_ONCE: i32 = 64;
 
 /// What a pass did.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -31,29 +29,15 @@ pub struct Compacted {
     pub clean_end: i64,
 }
 
-/// Keeps passes to a rate, and to one at a time, on one shard.
+/// Keeps passes to a rate, on one shard.
+#[derive(Debug, Clone, Copy)]
 pub struct Cleaner {
     pub limits: CompactionLimits,
-    /// Bytes read and written a second; 0: as many as the background's share of the core allows.
+    /// Bytes read and written a second; 0: not bounded.
     pub bytes_per_second: u64,
-}
-
-/// How far a pass is ahead of its rate.
-struct Throttle {
-    since: Instant,
-    bytes: u64,
-    bytes_per_second: u64,
-}
-
-impl Throttle {
-    async fn spend(&mut self, bytes: u64) {
-        self.bytes += bytes;
-        if self.bytes_per_second == 0 {
-            return yield_now().await;
-        }
-        let due = Duration::from_secs_f64(self.bytes as f64 / self.bytes_per_second as f64);
-        sleep(due.saturating_sub(self.since.elapsed())).await;
-    }
+    /// After so much work the shard is left to others for as long; zero: only while it reads and
+    /// writes.
+    pub slice: Duration,
 }
 
 impl Log {
@@ -77,11 +61,7 @@ impl Log {
         let first_dirty = self.first_dirty().await?;
         let plan = self.state.borrow().compaction_plan(first_dirty, now_ms);
         let Some(plan) = plan else { return Ok(Compacted::default()) };
-        let throttle = Throttle {
-            since: Instant::now(),
-            bytes: 0,
-            bytes_per_second: cleaner.bytes_per_second,
-        };
+        let throttle = Throttle::new(cleaner);
         let keys = KeyOffsets::new(cleaner.limits.key_bytes);
         let done = Compacted::default();
         let mut pass = Pass { log: self, plan, throttle, keys, now_ms, done };
@@ -118,18 +98,39 @@ impl Pass<'_> {
                 if header.is_control() || header.last_offset() < self.plan.first_dirty {
                     continue;
                 }
-                let keys = &mut self.keys;
-                let noted =
-                    visit_keys(&batch, |at, key| key.is_none_or(|key| keys.note(key, at, first)));
-                first = false;
-                if !noted.map_err(|e| batches.damaged(&header, &e.to_string()))? {
+                if !self.note_keys(&batches, &header, &batch, first).await? {
                     // Keys of this batch that were noted are right all the same.
                     return Ok(header.base_offset.get());
                 }
+                first = false;
             }
             self.done.read_bytes += batches.position;
         }
         Ok(self.plan.end)
+    }
+
+    /// Notes a batch's keys; `false`: memory does not suffice.
+    async fn note_keys(
+        &mut self,
+        batches: &Batches,
+        header: &BatchHeader,
+        batch: &Bytes,
+        in_any_case: bool,
+    ) -> Result<bool, LogError> {
+        let undone = undone(batches, header, batch).await?;
+        let mut rest = &undone[..];
+        for number in 0..header.record_count.get() {
+            let record = Record::take(&mut rest);
+            let record = record.ok_or_else(|| batches.damaged(header, "a record is cut off"))?;
+            let offset = header.base_offset.get() + record.offset_delta;
+            if !record.key.is_none_or(|key| self.keys.note(key, offset, in_any_case)) {
+                return Ok(false);
+            }
+            if number % RECORDS_AT_ONCE == 0 {
+                self.throttle.breathe().await;
+            }
+        }
+        Ok(true)
     }
 
     /// Writes the segments below `end` anew, as many together as fit one, and puts them in place.
@@ -168,10 +169,13 @@ impl Pass<'_> {
         for &segment in group {
             let mut batches = Batches::open(&self.log.dir, segment).await?;
             while let Some((header, batch)) = batches.next(&mut self.throttle).await? {
-                let kept = self.judge(&header, &batch, end);
-                match kept.map_err(|e| batches.damaged(&header, &e.to_string()))? {
+                match self.judge(&batches, &header, &batch, end).await? {
                     Kept::All => out.append(&batch, &mut self.throttle).await?,
-                    Kept::Some(other) => out.append(&other, &mut self.throttle).await?,
+                    Kept::Some(rebuilt) => {
+                        let batch = compress(rebuilt, &header).await;
+                        let batch = batch.map_err(|e| batches.damaged(&header, &e.to_string()))?;
+                        out.append(&batch, &mut self.throttle).await?;
+                    }
                     Kept::None => {}
                 }
             }
@@ -183,146 +187,66 @@ impl Pass<'_> {
         self.log.swap_in(group, size, index).await
     }
 
-    fn judge(&self, header: &BatchHeader, batch: &Bytes, end: i64) -> std::io::Result<Kept> {
-        if header.base_offset.get() >= end {
+    async fn judge(
+        &mut self,
+        batches: &Batches,
+        header: &BatchHeader,
+        batch: &Bytes,
+        end: i64,
+    ) -> Result<Kept, LogError> {
+        if header.base_offset.get() >= end || header.is_control() {
             // Its keys are not known: a tombstone must not go before what it deletes.
             return Ok(Kept::All);
         }
-        let state = self.log.state.borrow();
-        let (start, retention) = (state.log_start, state.config.delete_retention_ms);
+        let undone = undone(batches, header, batch).await?;
+        let (start, retention, keep_empty) = {
+            let state = self.log.state.borrow();
+            let keep_empty = state.producers.is_last_batch(header);
+            (state.log_start, state.config.delete_retention_ms, keep_empty)
+        };
+        let keys = &self.keys;
         let judgement = Judgement {
             is_last: &|key, offset| {
-                offset >= start && self.keys.last(key).is_none_or(|last| last <= offset)
+                offset >= start && keys.last(key).is_none_or(|last| last <= offset)
             },
             now_ms: self.now_ms,
             horizon_ms: self.now_ms.saturating_add(retention),
-            keep_empty: state.producers.is_last_batch(header),
+            keep_empty,
         };
-        rewrite(batch, &judgement)
-    }
-}
-
-/// Reads a segment batch by batch.
-struct Batches {
-    file: File,
-    size: u64,
-    read_to: u64,
-    bytes: BytesMut,
-    /// Where the next batch begins.
-    position: u64,
-}
-
-impl Batches {
-    async fn open(dir: &Path, base: i64) -> Result<Batches, LogError> {
-        let file = File::open(&file_path(dir, base, "log"), Access::Read).await?;
-        let size = file.size().await?;
-        Ok(Batches { file, size, read_to: 0, bytes: BytesMut::new(), position: 0 })
-    }
-
-    async fn next(
-        &mut self,
-        throttle: &mut Throttle,
-    ) -> Result<Option<(BatchHeader, Bytes)>, LogError> {
-        self.fill(BATCH_HEADER_BYTES, throttle).await?;
-        let Some(header) = BatchHeader::peek(&self.bytes) else {
-            return match self.bytes.is_empty() {
-                true => Ok(None),
-                false => Err(self.damaged_at(-1, "bytes that are no batch")),
-            };
-        };
-        let offset = header.base_offset.get();
-        let size = usize::try_from(header.claimed_size()).unwrap_or(usize::MAX);
-        if size > (self.size - self.position) as usize {
-            return Err(self.damaged_at(offset, "a batch is cut off"));
-        }
-        self.fill(size, throttle).await?;
-        if self.bytes.len() < size {
-            return Err(self.damaged_at(offset, "a batch is cut off"));
-        }
-        let batch = self.bytes.split_to(size).freeze();
-        check_whole(&batch).map_err(|e| self.damaged(&header, &e.to_string()))?;
-        self.position += size as u64;
-        Ok(Some((header, batch)))
-    }
-
-    async fn fill(&mut self, want: usize, throttle: &mut Throttle) -> Result<(), LogError> {
-        while self.bytes.len() < want && self.read_to < self.size {
-            let room = (self.size - self.read_to).min(CHUNK_BYTES);
-            let read = self.file.read_at(self.read_to, room as usize).await?;
-            if read.is_empty() {
-                break;
+        let mut rewriter = Rewriter::new(*header, &undone);
+        loop {
+            let more = rewriter.step(&judgement, RECORDS_AT_ONCE);
+            if !more.map_err(|e| batches.damaged(header, &e.to_string()))? {
+                return Ok(rewriter.finish(&judgement));
             }
-            self.read_to += read.len() as u64;
-            self.bytes.extend_from_slice(&read);
-            throttle.spend(read.len() as u64).await;
-        }
-        Ok(())
-    }
-
-    fn damaged(&self, header: &BatchHeader, reason: &str) -> LogError {
-        self.damaged_at(header.base_offset.get(), reason)
-    }
-
-    fn damaged_at(&self, offset: i64, reason: &str) -> LogError {
-        LogError::Corrupt {
-            path: self.file.path().display().to_string(),
-            position: self.position,
-            offset,
-            reason: reason.to_string(),
+            self.throttle.breathe().await;
         }
     }
 }
 
-/// The new segment, under a name that recovery removes.
-struct Output {
-    file: File,
-    base: i64,
-    interval: u64,
-    index: SegmentIndex,
-    size: u64,
-    /// What is not written yet; it begins at a block.
-    pending: Vec<u8>,
+/// A batch's records, not compressed any more. What takes long is done on the helper thread.
+async fn undone(
+    batches: &Batches,
+    header: &BatchHeader,
+    batch: &Bytes,
+) -> Result<Vec<u8>, LogError> {
+    let undone = if is_long(header, batch.len()) {
+        let (header, batch) = (*header, batch.clone());
+        spawn_blocking(move || undone_records(&header, &batch)).await
+    } else {
+        undone_records(header, batch)
+    };
+    undone.map_err(|e| batches.damaged(header, &e.to_string()))
 }
 
-impl Output {
-    async fn create(dir: &Path, base: i64, interval: u64) -> Result<Output, LogError> {
-        let path = file_path(dir, base, "log.cleaned");
-        let file = File::open(&path, Access::Write).await?;
-        file.truncate(0).await?;
-        let (index, pending) = (SegmentIndex::default(), Vec::new());
-        Ok(Output { file, base, interval, index, size: 0, pending })
+async fn compress(rebuilt: Rebuilt, header: &BatchHeader) -> std::io::Result<Bytes> {
+    match is_long(header, rebuilt.len_bytes()) {
+        true => spawn_blocking(move || rebuilt.batch()).await,
+        false => rebuilt.batch(),
     }
+}
 
-    async fn append(&mut self, batch: &Bytes, throttle: &mut Throttle) -> Result<(), LogError> {
-        if let Some(header) = BatchHeader::peek(batch) {
-            self.index.note(self.base, &header, self.size, self.interval);
-        }
-        self.size += batch.len() as u64;
-        self.pending.extend_from_slice(batch);
-        if self.pending.len() as u64 >= CHUNK_BYTES {
-            self.write(align_down(self.pending.len() as u64) as usize, throttle).await?;
-        }
-        Ok(())
-    }
-
-    async fn write(&mut self, len: usize, throttle: &mut Throttle) -> Result<(), LogError> {
-        let position = self.size - self.pending.len() as u64;
-        let mut buffer = WriteBuffer::new(align_up(len as u64) as usize);
-        buffer.bytes_mut()[..len].copy_from_slice(&self.pending[..len]);
-        buffer.bytes_mut()[len..].fill(0);
-        self.file.write_at(buffer, position).await?;
-        self.pending.drain(..len);
-        throttle.spend(len as u64).await;
-        Ok(())
-    }
-
-    /// Makes it durable, of its true size.
-    async fn finish(mut self, throttle: &mut Throttle) -> Result<(u64, SegmentIndex), LogError> {
-        if !self.pending.is_empty() {
-            self.write(self.pending.len(), throttle).await?;
-        }
-        self.file.truncate(self.size).await?;
-        self.file.sync_data().await?;
-        Ok((self.size, self.index))
-    }
+/// Whether undoing or compressing so many bytes would be felt by others on the shard.
+fn is_long(header: &BatchHeader, bytes: usize) -> bool {
+    header.codec() != Ok(Codec::None) && bytes > 16 << 10
 }

@@ -4,7 +4,7 @@
 use std::path::Path;
 use std::rc::Rc;
 
-use crate::disk::{self, Access, DiskError, File};
+use crate::disk::{self, Access, DiskError, File, FileId};
 use crate::log::error::LogError;
 use crate::log::index::SegmentIndex;
 use crate::log::log::Log;
@@ -54,7 +54,8 @@ impl Log {
             return Ok(());
         }
         self.swapping.set(true);
-        let swapped = self.rename_all(group).await;
+        let files = self.state.borrow().files_of(group);
+        let swapped = self.rename_all(base, &files).await;
         if swapped.is_ok() {
             group.iter().for_each(|segment| self.forget_files(*segment));
             self.state.borrow_mut().replace(group, size, index);
@@ -62,7 +63,7 @@ impl Log {
         self.swapping.set(false);
         self.settled.notify();
         match swapped {
-            Ok(()) => group.iter().for_each(|segment| self.remove_later(*segment)),
+            Ok(()) => files.into_iter().for_each(|file| self.remove_later(file)),
             // Some files may have their new names: only recovery can tell.
             Err(error) => {
                 self.fail(&error);
@@ -72,16 +73,15 @@ impl Log {
         Ok(())
     }
 
-    async fn rename_all(&self, group: &[i64]) -> Result<(), DiskError> {
-        let base = group[0];
+    async fn rename_all(&self, base: i64, group: &[FileId]) -> Result<(), DiskError> {
         // The records first: with them the swap is decided, and the indexes can be built anew.
         for extension in EXTENSIONS {
             let from = file_path(&self.dir, base, &format!("{extension}.cleaned"));
             let to = file_path(&self.dir, base, &format!("{extension}.swap"));
             disk::rename(&from, &to).await?;
         }
-        for &segment in group {
-            self.set_aside(segment).await?;
+        for &file in group {
+            self.set_aside(file).await?;
         }
         take_place(&self.dir, base).await
     }

@@ -1,0 +1,50 @@
+//! Keeps a pass from being felt: by a rate, and by leaving the shard to others again and again.
+
+use std::time::{Duration, Instant};
+
+use super::run::Cleaner;
+use crate::runtime::{sleep, yield_now};
+
+/// How far a pass is ahead of its rate, and how long it has worked without a rest.
+pub struct Throttle {
+    since: Instant,
+    bytes: u64,
+    bytes_per_second: u64,
+    slice: Duration,
+    slice_began: Instant,
+}
+
+impl Throttle {
+    pub fn new(cleaner: &Cleaner) -> Self {
+        Throttle {
+            since: Instant::now(),
+            bytes: 0,
+            bytes_per_second: cleaner.bytes_per_second,
+            slice: cleaner.slice,
+            slice_began: Instant::now(),
+        }
+    }
+
+    /// Notes bytes that were read or written, and waits where they were too many.
+    pub async fn spend(&mut self, bytes: u64) {
+        self.bytes += bytes;
+        if self.bytes_per_second == 0 {
+            return self.breathe().await;
+        }
+        let due = Duration::from_secs_f64(self.bytes as f64 / self.bytes_per_second as f64);
+        sleep(due.saturating_sub(self.since.elapsed())).await;
+        self.slice_began = Instant::now();
+    }
+
+    /// Leaves the shard to others, if it is time to. Sleeping, not yielding: as long as a queue has
+    /// something to do the shard does not look whether anything has come from outside.
+    pub async fn breathe(&mut self) {
+        if self.slice.is_zero() {
+            return yield_now().await;
+        }
+        if self.slice_began.elapsed() >= self.slice {
+            sleep(self.slice).await;
+            self.slice_began = Instant::now();
+        }
+    }
+}
