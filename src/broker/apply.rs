@@ -54,6 +54,10 @@ impl Shard {
                 if self.table.contains(&key) {
                     continue;
                 }
+                if partition.log_dir >= self.config.log_dirs.len() {
+                    self.table.set_offline(key);
+                    continue;
+                }
                 match self.open(topic, index, found).await {
                     Ok(log) => {
                         let leader_epoch = Cell::new(partition.leader_epoch);
@@ -61,6 +65,7 @@ impl Shard {
                     }
                     Err(error) => {
                         all = false;
+                        self.table.set_offline(key);
                         tracing::error!(
                             topic = %topic.name, partition = index,
                             "cannot open the partition, it stays offline: {error}"
@@ -70,6 +75,7 @@ impl Shard {
             }
         }
         self.set_image(image);
+        self.table.keep_offline(|key| wanted.contains(key));
         for key in self.table.keys() {
             if !wanted.contains(&key) {
                 self.retire(&key).await;

@@ -7,7 +7,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::Arc;
 use std::time::Duration;
 
-use corelane_shards::log::{Cleaner, CompactionLimits, JournalReplay, LogEnv, LogEnvLimits};
+use corelane_shards::log::{
+    Cleaner, CompactionLimits, DirHealth, JournalReplay, LogEnv, LogEnvLimits,
+};
 use corelane_shards::net::Listener;
 use corelane_shards::runtime::{
     spawn_guarded, spawn_local, timeout, Gate, MemoryBudget, ShardContext, Task,
@@ -51,6 +53,8 @@ type UpdateEnd = std::sync::Mutex<Option<mpsc::UnboundedReceiver<ImageUpdate>>>;
 #[derive(Clone)]
 pub(super) struct Launch {
     pub clean: Vec<bool>,
+    /// Of each log directory.
+    pub health: Vec<Arc<DirHealth>>,
     pub image: Arc<MetadataImage>,
     pub config: Arc<BrokerConfig>,
     pub advertised: Arc<Advertised>,
@@ -94,6 +98,7 @@ pub(super) async fn run_shard(
         answer_memory: MemoryBudget::new(part(ANSWER_PERCENT)),
         shutdown: context.shutdown.clone(),
     });
+    shard.env.watch_dirs(launch.health.clone());
     let journals = open_partitions(&shard, &launch).await;
     let stop_mesh = Gate::new();
     let mesh_pass = stop_mesh.enter();

@@ -2,11 +2,11 @@
 //! partitions, and only when all have is anybody let in; the way back is the same, reversed.
 
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::Arc;
 use std::time::Duration;
 
-use corelane_shards::log::{LogDir, LogDirError};
+use corelane_shards::log::{DirHealth, LogDir, LogDirError};
 use corelane_shards::net::port_is_free;
 use corelane_shards::runtime::{
     preflight, Engine, EngineConfig, PreflightError, ShardFailed, Shutdown, StartError,
@@ -35,6 +35,8 @@ pub enum ServeError {
     Start(#[from] StartError),
     #[error(transparent)]
     Shard(#[from] ShardFailed),
+    #[error("no log directory is left that works: check the disks and start again")]
+    AllDirsFailed,
     #[error("cannot start the control thread: {0}")]
     Control(std::io::Error),
 }
@@ -57,13 +59,15 @@ pub fn serve(config: BrokerConfig) -> Result<(), ServeError> {
     };
     let shards = engine_config.placement().len();
     let open_files = preflight(shards)?;
-    let dirs = open_dirs(&config)?;
+    let mut config = config;
+    let dirs = open_dirs(&mut config)?;
     let cluster_id = dirs[0].meta().cluster_id.clone();
     let bound = bind_addresses(&config, shards)?;
     let advertised = Arc::new(Advertised::new(&config, &bound.shown, shards, &cluster_id));
     let (store, records) = MetadataStore::open(dirs[0].path())?;
     let placement = Placement {
         directories: dirs.iter().map(|d| d.meta().directory_id.clone()).collect(),
+        online: dirs.len(),
         shards,
         node_id: config.node_id,
         num_partitions: config.num_partitions,
@@ -81,7 +85,9 @@ pub fn serve(config: BrokerConfig) -> Result<(), ServeError> {
         (0..shards).map(|_| mpsc::unbounded_channel()).unzip();
     let update_ends: Vec<_> =
         update_ends.into_iter().map(|end| std::sync::Mutex::new(Some(end))).collect();
+    let shutdown = Shutdown::default();
     let launch = Launch {
+        health: watch_dirs(&dirs, &shutdown),
         clean: dirs.iter().map(LogDir::was_clean).collect(),
         image: Arc::new(controller.image().clone()),
         advertised,
@@ -99,7 +105,7 @@ pub fn serve(config: BrokerConfig) -> Result<(), ServeError> {
         all_closed: Arc::new(AtomicBool::new(true)),
     };
     let all_closed = Arc::clone(&launch.all_closed);
-    let shutdown = Shutdown::default();
+    let health = launch.health.clone();
     let engine = Engine::start(&engine_config, shutdown.clone(), move |context| {
         let launch = launch.clone();
         async move { run_shard(context, launch).await }
@@ -133,17 +139,44 @@ pub fn serve(config: BrokerConfig) -> Result<(), ServeError> {
             }
         }
     }
+    if health.iter().all(|dir| dir.is_offline()) {
+        return Err(ServeError::AllDirsFailed);
+    }
     tracing::info!("stopped");
     Ok(())
 }
 
-fn open_dirs(config: &BrokerConfig) -> Result<Vec<LogDir>, ServeError> {
+/// Each directory's health; the broker ends when none is left.
+fn watch_dirs(dirs: &[LogDir], shutdown: &Shutdown) -> Vec<Arc<DirHealth>> {
+    let left = Arc::new(AtomicUsize::new(dirs.len()));
+    let watch = |dir: &LogDir| {
+        let (left, shutdown) = (Arc::clone(&left), shutdown.clone());
+        DirHealth::new(dir.path(), move || {
+            if left.fetch_sub(1, Ordering::SeqCst) == 1 {
+                shutdown.request();
+            }
+        })
+    };
+    dirs.iter().map(watch).collect()
+}
+
+/// Opens the log directories. One that cannot be used is left out, unless it is the first, which
+/// holds the metadata.
+fn open_dirs(config: &mut BrokerConfig) -> Result<Vec<LogDir>, ServeError> {
     let mut cluster_id = config.cluster_id.clone();
     let mut dirs: Vec<LogDir> = Vec::with_capacity(config.log_dirs.len());
-    for path in &config.log_dirs {
+    for path in std::mem::take(&mut config.log_dirs) {
         let id = cluster_id.get_or_insert_with(|| super::apply::kafka_uuid(uuid::Uuid::new_v4()));
-        let dir = LogDir::open(path, config.node_id, id)?;
+        let dir = match LogDir::open(&path, config.node_id, id) {
+            Err(error @ LogDirError::Unusable { .. }) if !dirs.is_empty() => {
+                tracing::error!("{error}; its partitions are offline, the others go on");
+                config.failed_log_dirs.push(path);
+                continue;
+            }
+            opened => opened?,
+        };
         cluster_id = Some(dir.meta().cluster_id.clone());
+        config.log_dirs.push(path);
         dirs.push(dir);
     }
     Ok(dirs)

@@ -21,9 +21,9 @@ pub struct Args {
     /// Configuration file (TOML, see config/corelane.toml).
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// Where partitions are kept; overrides log.dirs.
+    /// Where partitions are kept; may be given several times; overrides log.dirs.
     #[arg(long, value_name = "DIR")]
-    data_dir: Option<PathBuf>,
+    data_dir: Vec<PathBuf>,
     /// Address to listen on; overrides listeners.
     #[arg(long, value_name = "HOST:PORT")]
     listen: Option<String>,
@@ -53,8 +53,8 @@ fn configured(args: Args) -> Result<BrokerConfig, Failure> {
         Some(path) => load_file(path).map_err(|e| wrong(e.to_string()))?,
         None => BrokerConfig::default(),
     };
-    if let Some(dir) = args.data_dir {
-        config.log_dirs = vec![dir];
+    if !args.data_dir.is_empty() {
+        config.log_dirs = args.data_dir;
     }
     if let Some(listen) = args.listen {
         let parsed = HostPort::parse(&listen);

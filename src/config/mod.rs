@@ -27,6 +27,8 @@ pub struct BrokerConfig {
     pub node_id: i32,
     pub cluster_id: Option<String>,
     pub log_dirs: Vec<PathBuf>,
+    /// Those of `log.dirs` that could not be opened at start.
+    pub failed_log_dirs: Vec<PathBuf>,
     pub listeners: Vec<HostPort>,
     pub advertised_listeners: Vec<HostPort>,
     pub advertise: Advertise,
@@ -61,6 +63,7 @@ impl Default for BrokerConfig {
             node_id: 1,
             cluster_id: None,
             log_dirs: vec![PathBuf::from("./data")],
+            failed_log_dirs: Vec::new(),
             listeners: vec![HostPort { host: "0.0.0.0".to_string(), port: 9092 }],
             advertised_listeners: Vec::new(),
             advertise: Advertise::Single,

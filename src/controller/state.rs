@@ -57,8 +57,11 @@ pub enum TopicSelector {
 /// What partitions can be placed on: fixed for one run of the process.
 #[derive(Debug, Clone)]
 pub struct Placement {
-    /// Directory ids of the log directories, in the configuration's order.
+    /// Directory ids of the log directories, in the configuration's order; those that only
+    /// partitions know of follow.
     pub directories: Vec<String>,
+    /// How many of them are there.
+    pub online: usize,
     pub shards: usize,
     pub node_id: i32,
     pub num_partitions: i32,
@@ -78,7 +81,7 @@ impl Controller {
     /// The state that `records` stand for.
     ///
     /// # Errors
-    /// A partition lies in a directory that is not configured.
+    /// A record does not fit those before it.
     pub fn load(placement: Placement, records: &[MetadataRecord]) -> Result<Controller, String> {
         let mut controller = Controller {
             image: MetadataImage::default(),
@@ -125,7 +128,7 @@ impl Controller {
                 let topic = TopicImage {
                     id: Uuid::from_u128(*id),
                     name: TopicName::parse(name)?,
-                    partitions: self.place(directories)?,
+                    partitions: self.place(directories),
                     config: self.placement.topic_defaults.with(&overrides)?,
                     overrides,
                 };
@@ -136,7 +139,7 @@ impl Controller {
                 let topic = self.image.by_id.get(&id).cloned();
                 let topic = topic.ok_or_else(|| format!("topic {id} is not there"))?;
                 let mut topic = (*topic).clone();
-                topic.partitions.append(&mut self.place(directories)?);
+                topic.partitions.append(&mut self.place(directories));
                 self.image.insert(topic);
             }
             MetadataRecord::TopicDeleted { id } => {
@@ -155,23 +158,21 @@ impl Controller {
 
     /// Gives each partition to a shard: directories are spread over the shards as far as there
     /// are as many, and beyond that the shard with the fewest partitions gets the next.
-    fn place(&mut self, directories: &[String]) -> Result<Vec<PartitionImage>, String> {
+    fn place(&mut self, directories: &[String]) -> Vec<PartitionImage> {
         let mut out = Vec::with_capacity(directories.len());
         for id in directories {
             let known = self.placement.directories.iter().position(|d| d == id);
-            let log_dir = known.ok_or_else(|| {
-                format!("partitions lie in the directory {id}, which is not in log.dirs: add it")
-            })?;
+            let log_dir = known.unwrap_or_else(|| self.note_missing(id));
             self.by_directory[log_dir] += 1;
             let shard = self.shard_for(log_dir);
             self.by_shard[shard] += 1;
             out.push(PartitionImage { leader_epoch: 0, log_dir, shard: ShardId::new(shard) });
         }
-        Ok(out)
+        out
     }
 
     fn shard_for(&self, log_dir: usize) -> usize {
-        let (dirs, shards) = (self.placement.directories.len(), self.placement.shards);
+        let (dirs, shards) = (self.placement.online, self.placement.shards);
         // As many directories as shards or more: a directory belongs to one shard alone.
         if dirs >= shards {
             return log_dir % shards;
@@ -181,8 +182,20 @@ impl Controller {
         group.min_by_key(|shard| (self.by_shard[*shard], *shard)).unwrap_or(0)
     }
 
+    /// A directory that is not there: its partitions are offline, none is placed on it.
+    fn note_missing(&mut self, id: &str) -> usize {
+        tracing::error!(
+            directory_id = id,
+            "partitions lie in a log directory that is not there: they are offline until it is \
+             in log.dirs again and the broker is restarted"
+        );
+        self.placement.directories.push(id.to_string());
+        self.by_directory.push(0);
+        self.placement.directories.len() - 1
+    }
+
     fn choose_directories(&self, count: usize) -> Vec<String> {
-        let mut load = self.by_directory.clone();
+        let mut load = self.by_directory[..self.placement.online].to_vec();
         let mut out = Vec::with_capacity(count);
         for _ in 0..count {
             let (best, _) =
@@ -395,6 +408,7 @@ mod tests {
     fn controller(directories: usize, shards: usize) -> Controller {
         let placement = Placement {
             directories: (0..directories).map(|n| format!("dir{n}")).collect(),
+            online: directories,
             shards,
             node_id: 1,
             num_partitions: 3,

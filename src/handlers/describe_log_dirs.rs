@@ -1,7 +1,7 @@
 //! DescribeLogDirs (key 35), versions 1–4 (KIP-113, KIP-827): what each log directory holds, and
 //! how large its disk is. Knowingly missing: directories that are offline, moves between them.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use corelane_shards::runtime::{spawn_blocking, ShardId};
 use kafka_protocol::messages::describe_log_dirs_request::DescribableLogDirTopic;
@@ -67,7 +67,13 @@ pub async fn handle(
     let mut results = Vec::with_capacity(cx.shard.config.log_dirs.len());
     for (number, path) in cx.shard.config.log_dirs.iter().enumerate() {
         let held = asked.iter().filter(|a| a.log_dir == number);
-        results.push(describe(path.clone(), held).await);
+        results.push(match cx.shard.env.is_offline(path) {
+            true => failed(DescribeLogDirsResult::default(), path),
+            false => describe(path.clone(), held).await,
+        });
+    }
+    for path in &cx.shard.config.failed_log_dirs {
+        results.push(failed(DescribeLogDirsResult::default(), path));
     }
     DescribeLogDirsResponse::default().with_results(results)
 }
@@ -75,6 +81,13 @@ pub async fn handle(
 /// Where each shard is shown as a node of its own, each tells of its own partitions.
 fn is_ours(cx: &RequestContext, owner: ShardId) -> bool {
     cx.shard.config.advertise == Advertise::Single || owner == cx.shard.id
+}
+
+fn failed(result: DescribeLogDirsResult, path: &Path) -> DescribeLogDirsResult {
+    let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf());
+    result
+        .with_log_dir(StrBytes::from_string(absolute.display().to_string()))
+        .with_error_code(ErrorCode::KafkaStorageError.code())
 }
 
 async fn describe(path: PathBuf, held: impl Iterator<Item = &Asked>) -> DescribeLogDirsResult {

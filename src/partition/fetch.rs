@@ -134,7 +134,7 @@ async fn read_one(
     limit: usize,
     at_least_one: bool,
 ) -> Result<FetchOutcome, ErrorCode> {
-    let partition = table.get(&entry.key).ok_or(ErrorCode::NotLeaderOrFollower)?;
+    let partition = table.find(&entry.key)?;
     partition.check_epoch(entry.leader_epoch)?;
     let log = &partition.log;
     let end = log.safe_end();

@@ -33,7 +33,7 @@ pub async fn find_all(table: &PartitionTable, queries: &[OffsetQuery]) -> Vec<Of
 }
 
 async fn find(table: &PartitionTable, query: &OffsetQuery) -> Result<OffsetFound, ErrorCode> {
-    let partition = table.get(&query.key).ok_or(ErrorCode::NotLeaderOrFollower)?;
+    let partition = table.find(&query.key)?;
     partition.check_epoch(query.leader_epoch)?;
     let log = &partition.log;
     let found = match query.timestamp {
@@ -68,9 +68,9 @@ async fn at_time(log: &Rc<Log>, time_ms: i64) -> Result<Option<(i64, i64)>, LogE
 }
 
 pub fn epoch_ends(table: &PartitionTable, queries: &[EpochQuery]) -> Vec<EpochEnd> {
-    let end = |query: &EpochQuery| match table.get(&query.key) {
-        None => Err(ErrorCode::NotLeaderOrFollower),
-        Some(partition) => {
+    let end = |query: &EpochQuery| match table.find(&query.key) {
+        Err(code) => Err(code),
+        Ok(partition) => {
             partition.check_epoch(query.current_leader_epoch)?;
             Ok(epoch_end(&partition, query.leader_epoch))
         }

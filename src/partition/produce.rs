@@ -58,9 +58,9 @@ pub fn produce(table: &PartitionTable, group: ProduceGroup, done: Done) {
     });
     for (index, (key, batch)) in group.entries.into_iter().enumerate() {
         op.outcomes.borrow_mut().push(ProduceOutcome::default());
-        let outcome = match table.get(&key) {
-            None => Err(not_here()),
-            Some(partition) => {
+        let outcome = match table.find(&key) {
+            Err(code) => Err(not_here(code)),
+            Ok(partition) => {
                 let waiter = Some((Rc::clone(&op) as Rc<dyn AppendWaiter>, index));
                 let epoch = partition.leader_epoch.get();
                 let appended = partition.log.append(batch, epoch, durability, group.now_ms, waiter);
@@ -87,9 +87,9 @@ pub fn produce(table: &PartitionTable, group: ProduceGroup, done: Done) {
     op.finish_one();
 }
 
-fn not_here() -> ProduceOutcome {
+fn not_here(code: ErrorCode) -> ProduceOutcome {
     ProduceOutcome {
-        error_code: ErrorCode::NotLeaderOrFollower.code(),
+        error_code: code.code(),
         error_message: None,
         base_offset: -1,
         log_start_offset: -1,

@@ -1,5 +1,5 @@
 use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 
 use corelane_shards::log::Log;
@@ -30,12 +30,35 @@ impl Partition {
 /// The partitions of one shard. Looked up, never held across an await.
 #[derive(Default)]
 pub struct PartitionTable {
+    /// Ours, but their log directory is not there or they could not be opened.
+    offline: RefCell<HashSet<PartitionKey, FxBuildHasher>>,
     map: RefCell<HashMap<PartitionKey, Rc<Partition>, FxBuildHasher>>,
 }
 
 impl PartitionTable {
     pub fn get(&self, key: &PartitionKey) -> Option<Rc<Partition>> {
         self.map.borrow().get(key).cloned()
+    }
+
+    /// A partition that is asked for by a client.
+    ///
+    /// # Errors
+    /// It cannot be served from its disk, or another shard leads it.
+    pub fn find(&self, key: &PartitionKey) -> Result<Rc<Partition>, ErrorCode> {
+        self.get(key).ok_or_else(|| match self.offline.borrow().contains(key) {
+            true => ErrorCode::KafkaStorageError,
+            false => ErrorCode::NotLeaderOrFollower,
+        })
+    }
+
+    /// Notes a partition that cannot be served.
+    pub fn set_offline(&self, key: PartitionKey) {
+        self.offline.borrow_mut().insert(key);
+    }
+
+    /// Forgets those that were deleted.
+    pub fn keep_offline(&self, wanted: impl Fn(&PartitionKey) -> bool) {
+        self.offline.borrow_mut().retain(wanted);
     }
 
     pub fn insert(&self, key: PartitionKey, partition: Rc<Partition>) {

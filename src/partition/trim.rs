@@ -18,7 +18,7 @@ pub async fn trim_all(table: &PartitionTable, trims: &[Trim]) -> Vec<Result<i64,
 }
 
 async fn trim_one(table: &PartitionTable, trim: &Trim) -> Result<i64, ErrorCode> {
-    let partition = table.get(&trim.key).ok_or(ErrorCode::NotLeaderOrFollower)?;
+    let partition = table.find(&trim.key)?;
     let offset = if trim.offset == -1 { partition.log.safe_end() } else { trim.offset };
     let start = partition.log.delete_records(offset).await.map_err(|e| error_code(&e))?;
     if let Err(error) = partition.log.delete_expired(now_ms()).await {

@@ -26,11 +26,13 @@ pub struct Setup {
     pub extra: String,
     /// The data directory is a file system of its own, of this size, as `mount` takes it.
     pub disk_size: Option<&'static str>,
+    /// Names of further data directories, beside the first.
+    pub more_dirs: Vec<&'static str>,
 }
 
 impl Setup {
     pub fn new(mode: &'static str) -> Self {
-        Setup { mode, shards: 2, extra: String::new(), disk_size: None }
+        Setup { mode, shards: 2, extra: String::new(), disk_size: None, more_dirs: Vec::new() }
     }
 }
 
@@ -78,6 +80,9 @@ impl Broker {
                 .arg(&config)
                 .arg("--data-dir")
                 .arg(&data)
+                .args(setup.more_dirs.iter().flat_map(|dir| {
+                    ["--data-dir".to_string(), data.with_file_name(dir).display().to_string()]
+                }))
                 .stderr(Stdio::piped())
                 .spawn()
                 .expect("the binary starts");

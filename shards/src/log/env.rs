@@ -1,9 +1,12 @@
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
+use std::path::Path;
 use std::rc::{Rc, Weak};
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::blocks::BlockCache;
+use super::health::DirHealth;
 use super::journal::Journals;
 use super::loads::BlockLoads;
 use super::log::Log;
@@ -21,6 +24,8 @@ pub struct LogEnv {
     pub background: TaskQueue,
     /// Writers hold a pass while they run: shutdown waits for them.
     pub gate: Gate,
+    dirs: RefCell<Vec<Arc<DirHealth>>>,
+    logs: RefCell<Vec<Weak<Log>>>,
     pub(super) recovery_point_bytes: u64,
     pub(super) try_again_after: Duration,
     next_log_id: Cell<u64>,
@@ -57,10 +62,40 @@ impl LogEnv {
             foreground,
             background,
             gate: Gate::new(),
+            dirs: RefCell::default(),
+            logs: RefCell::default(),
             recovery_point_bytes: limits.recovery_point_bytes,
             try_again_after: limits.try_again_after,
             next_log_id: Cell::new(0),
         })
+    }
+
+    /// Says which log directories there are, before any log is opened. A log in another one fails
+    /// alone.
+    pub fn watch_dirs(&self, dirs: Vec<Arc<DirHealth>>) {
+        *self.dirs.borrow_mut() = dirs;
+    }
+
+    /// Whether a log directory has failed.
+    pub fn is_offline(&self, dir: &Path) -> bool {
+        self.dirs.borrow().iter().any(|health| health.path() == dir && health.is_offline())
+    }
+
+    pub(super) fn health_of(&self, dir: &Path) -> Option<Arc<DirHealth>> {
+        let dirs = self.dirs.borrow();
+        dirs.iter().find(|health| Some(health.path()) == dir.parent()).cloned()
+    }
+
+    pub(super) fn register(&self, log: &Rc<Log>) {
+        let mut logs = self.logs.borrow_mut();
+        if logs.len() >= 64 && logs.len().is_power_of_two() {
+            logs.retain(|log| log.strong_count() > 0);
+        }
+        logs.push(Rc::downgrade(log));
+    }
+
+    pub(super) fn logs(&self) -> Vec<Rc<Log>> {
+        self.logs.borrow().iter().filter_map(Weak::upgrade).collect()
     }
 
     /// Removes the journals, once every log of the shard was closed in order.

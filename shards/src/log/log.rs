@@ -5,10 +5,12 @@ use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 use std::rc::{Rc, Weak};
+use std::sync::Arc;
 
 use super::config::{Durability, LogConfig};
 use super::env::LogEnv;
 use super::error::LogError;
+use super::health::DirHealth;
 use super::journal::LogId;
 use super::producers::Producers;
 use super::segment::{file_path, Segment};
@@ -39,6 +41,8 @@ pub struct Log {
     pub(super) state: RefCell<LogState>,
     waiters: RefCell<VecDeque<Waiter>>,
     watchers: RefCell<Vec<Weak<dyn EndWatcher>>>,
+    /// Of its log directory, where that is watched.
+    pub(super) health: Option<Arc<DirHealth>>,
     pub(super) journal_id: LogId,
     /// Waits for the journal's next frame or is in it.
     pub(super) in_journal: Cell<bool>,
@@ -97,8 +101,9 @@ impl Log {
     ) -> Rc<Log> {
         let id = env.take_log_id();
         state.seed = id;
-        Rc::new(Log {
+        let log = Rc::new(Log {
             id,
+            health: env.health_of(dir),
             dir: dir.to_path_buf(),
             env: Rc::clone(env),
             state: RefCell::new(state),
@@ -115,7 +120,9 @@ impl Log {
             first_dirty: Cell::new(None),
             closed: Cell::new(false),
             deleted: Cell::new(false),
-        })
+        });
+        env.register(&log);
+        log
     }
 
     pub fn dir(&self) -> &Path {
@@ -170,6 +177,7 @@ impl Log {
         if self.closed.get() {
             return Err(LogError::Closed);
         }
+        self.check_dir()?;
         let NewBatch { bytes, memory } = batch.into();
         let (shared, len) = (memory > bytes.len(), bytes.len() as u64);
         let durability = self.level(durability);

@@ -47,6 +47,7 @@ impl Log {
         max_bytes: usize,
         at_least_one: bool,
     ) -> Result<Option<Records>, LogError> {
+        self.check_dir()?;
         let state = self.state.borrow();
         let (start, log_end) = (state.log_start(), state.log_end());
         if offset < start || offset > log_end {

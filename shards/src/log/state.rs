@@ -11,7 +11,6 @@ use rustc_hash::FxHasher;
 use super::batch::{self, BatchHeader};
 use super::config::{Durability, LogConfig};
 use super::error::LogError;
-use super::index::SegmentIndex;
 use super::point::RecoveryPoint;
 use super::producers::{Producers, SequenceCheck};
 use super::segment::Segment;

@@ -2,7 +2,6 @@
 
 use std::rc::Rc;
 
-use super::error::LogError;
 use super::log::Log;
 use super::planning::{WritePlan, WriterStep};
 use super::segment::file_path;
@@ -179,10 +178,9 @@ impl Log {
         }
         tracing::error!(
             log = %self.dir.display(),
-            "{error}; the partition is offline until the broker is restarted: check the disk"
+            "{error}; the partition is offline until the broker is restarted"
         );
-        self.state.borrow_mut().fail(error.to_string());
-        self.tell_all(LogError::Offline(error.to_string()));
-        self.settled.notify();
+        self.go_offline(&error.to_string());
+        self.fail_dir(&error.to_string());
     }
 }
