@@ -85,6 +85,7 @@ pub fn serve(config: BrokerConfig) -> Result<(), ServeError> {
         (0..shards).map(|_| mpsc::unbounded_channel()).unzip();
     let update_ends: Vec<_> =
         update_ends.into_iter().map(|end| std::sync::Mutex::new(Some(end))).collect();
+    let log_dirs = config.log_dirs.clone();
     let shutdown = Shutdown::default();
     let launch = Launch {
         health: watch_dirs(&dirs, &shutdown),
@@ -122,7 +123,7 @@ pub fn serve(config: BrokerConfig) -> Result<(), ServeError> {
             for address in &bound.shown {
                 tracing::info!(shards, "listening on {address}");
             }
-            controller::run(controller, store, commands, updates).await;
+            controller::run(controller, store, commands, updates, log_dirs).await;
         };
         tokio::select! {
             () = started => {}

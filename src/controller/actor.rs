@@ -2,6 +2,7 @@
 //! tells every shard and waits until they serve it.
 
 use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use tokio::sync::{mpsc, oneshot};
@@ -26,21 +27,31 @@ pub async fn run(
     store: MetadataStore,
     mut commands: mpsc::UnboundedReceiver<Command>,
     shards: Vec<mpsc::UnboundedSender<ImageUpdate>>,
+    log_dirs: Vec<PathBuf>,
 ) {
-    let mut actor = Actor { controller, store, shards };
+    let mut actor = Actor { controller, store, shards, log_dirs };
     while let Some(command) = commands.recv().await {
         actor.handle(command).await;
     }
+}
+
+/// Bytes that are free where a log directory lies; none where it cannot be told.
+fn free_bytes(dir: &Path) -> u64 {
+    rustix::fs::statvfs(dir).map_or(0, |disk| disk.f_bavail * disk.f_frsize)
 }
 
 struct Actor {
     controller: Controller,
     store: MetadataStore,
     shards: Vec<mpsc::UnboundedSender<ImageUpdate>>,
+    log_dirs: Vec<PathBuf>,
 }
 
 impl Actor {
     async fn handle(&mut self, command: Command) {
+        if matches!(command, Command::CreateTopics { .. } | Command::CreatePartitions { .. }) {
+            self.controller.set_free_space(self.log_dirs.iter().map(|dir| free_bytes(dir)));
+        }
         // Whoever asked may be gone: its work was done all the same.
         match command {
             Command::CreateTopics { topics, validate_only, answer } => {

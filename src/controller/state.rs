@@ -74,6 +74,8 @@ pub struct Controller {
     next_producer_id: i64,
     placement: Placement,
     by_directory: Vec<usize>,
+    /// Free bytes of each directory, as they were told last.
+    free_space: Vec<u64>,
     by_shard: Vec<usize>,
 }
 
@@ -87,6 +89,7 @@ impl Controller {
             image: MetadataImage::default(),
             next_producer_id: 0,
             by_directory: vec![0; placement.directories.len()],
+            free_space: Vec::new(),
             by_shard: vec![0; placement.shards],
             placement,
         };
@@ -194,12 +197,21 @@ impl Controller {
         self.placement.directories.len() - 1
     }
 
+    /// Tells how many bytes are free in each directory, in the order of the configuration.
+    pub fn set_free_space(&mut self, bytes: impl Iterator<Item = u64>) {
+        self.free_space = bytes.collect();
+    }
+
     fn choose_directories(&self, count: usize) -> Vec<String> {
         let mut load = self.by_directory[..self.placement.online].to_vec();
         let mut out = Vec::with_capacity(count);
         for _ in 0..count {
-            let (best, _) =
-                load.iter().enumerate().min_by_key(|(i, n)| (**n, *i)).unwrap_or((0, &0));
+            // The most space for each partition that shares it, this one included.
+            let space = |at: &usize| {
+                let free = self.free_space.get(*at).copied().unwrap_or(0);
+                (free / (load[*at] as u64 + 1), std::cmp::Reverse((load[*at], *at)))
+            };
+            let best = (0..load.len()).max_by_key(space).unwrap_or(0);
             load[best] += 1;
             out.push(self.directory(best));
         }
@@ -482,6 +494,18 @@ mod tests {
                 assert!(high.zip(low).is_some_and(|(h, l)| h - l <= 1), "{load:?}");
             }
         }
+    }
+
+    #[test]
+    fn partitions_go_where_the_space_is() {
+        let mut controller = controller(3, 2);
+        controller.set_free_space([100, 300, 0].into_iter());
+        let chosen = controller.choose_directories(8);
+        let count = |dir: &str| chosen.iter().filter(|chosen| *chosen == dir).count();
+        assert_eq!([count("dir0"), count("dir1"), count("dir2")], [2, 6, 0]);
+        controller.set_free_space([500, 500, 500].into_iter());
+        let chosen = controller.choose_directories(6);
+        assert_eq!(chosen[..3], ["dir0", "dir1", "dir2"]);
     }
 
     #[test]
