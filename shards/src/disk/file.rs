@@ -1,7 +1,9 @@
 use std::io;
+use std::panic::AssertUnwindSafe;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use futures_util::FutureExt;
 use glommio::io::{BufferedFile, DmaBuffer, DmaFile, OpenOptions};
 
 use super::error::io_error;
@@ -28,8 +30,6 @@ pub fn align_up(position: u64) -> u64 {
 pub enum Access {
     /// Reads only.
     Read,
-    /// Changes of a file that has to be there.
-    ReadWrite,
     /// Writes that have reached the device when they complete, but maybe only its volatile cache.
     Write,
     /// Writes that are durable when they complete (`O_DSYNC`).
@@ -85,14 +85,19 @@ impl File {
         let mut options = OpenOptions::new();
         match access {
             Access::Read => options.read(true),
-            Access::ReadWrite => options.read(true).write(true),
             Access::Write => options.read(true).write(true).create(true),
             Access::WriteDurable => {
                 options.read(true).write(true).create(true).custom_flags(libc::O_DSYNC)
             }
         };
         options.mode(0o644);
-        let inner = match options.dma_open(path).await {
+        // The library looks at the path again once the file is open, and panics where it has been
+        // removed meanwhile.
+        let opened = AssertUnwindSafe(options.dma_open(path)).catch_unwind().await;
+        let Ok(opened) = opened else {
+            return Err(DiskError::new("open", path, io::ErrorKind::NotFound.into()));
+        };
+        let inner = match opened {
             Ok(file) => Inner::Direct(file),
             Err(error) => {
                 let error = io_error(error);

@@ -6,7 +6,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::{sim, Access, DiskError, File};
+use super::{sim, DiskError};
 use crate::runtime::{sleep, spawn_blocking};
 
 /// Names in a directory, sorted, with what kind each is (`true`: a directory).
@@ -80,17 +80,24 @@ const BETWEEN_STEPS: Duration = Duration::from_millis(5);
 /// Removes a file of many megabytes in steps: a file system frees (and the disk may discard) its
 /// space in one transaction, for which durable writes of others would wait. A missing one is fine.
 pub async fn remove_large_file(path: &Path) -> Result<(), DiskError> {
-    let file = match File::open(path, Access::ReadWrite).await {
-        Err(error) if error.kind == io::ErrorKind::NotFound => return Ok(()),
-        opened => opened?,
-    };
-    let mut size = file.size().await?;
+    if sim::of(path).is_some() {
+        return remove_file(path).await;
+    }
+    // On the blocking thread: nothing is read or written, and the file may go at any moment.
+    let mut size = blocking("size", path, |path| match fs::metadata(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(0),
+        meta => Ok(meta?.len()),
+    })
+    .await?;
     while size > FREED_AT_ONCE {
         size -= FREED_AT_ONCE;
-        file.truncate(size).await?;
+        blocking("truncate", path, move |path| {
+            let cut = || fs::OpenOptions::new().write(true).open(path)?.set_len(size);
+            ignore_missing(cut())
+        })
+        .await?;
         sleep(BETWEEN_STEPS).await;
     }
-    drop(file);
     remove_file(path).await
 }
 
@@ -105,6 +112,14 @@ pub async fn rename(from: &Path, to: &Path) -> Result<(), DiskError> {
         sync_parent(&to)
     })
     .await
+}
+
+/// [`rename`], where a missing file is fine.
+pub async fn rename_if_there(from: &Path, to: &Path) -> Result<(), DiskError> {
+    match rename(from, to).await {
+        Err(error) if error.kind == io::ErrorKind::NotFound => Ok(()),
+        renamed => renamed,
+    }
 }
 
 /// The content of a small file, or `None` where there is none.

@@ -15,6 +15,6 @@ pub use error::DiskError;
 pub use file::{align_down, align_up, Access, File, WriteBuffer, BLOCK_BYTES};
 pub use fs::{
     create_dir, ensure_dir, list_dir, read_small, remove_dir, remove_file, remove_large_file,
-    rename, replace_file, sync_dir, write_small,
+    rename, rename_if_there, replace_file, sync_dir, write_small,
 };
 pub use handles::{FileId, HandleCache, HandleKey, HandleKind};

@@ -154,10 +154,7 @@ impl Log {
         // would be work.
         for extension in ["log", "index", "timeindex"] {
             let path = file_path(&self.dir, file.0, extension);
-            match disk::rename(&path, &deleted_path(&self.dir, file, extension)).await {
-                Err(error) if error.kind == std::io::ErrorKind::NotFound => {}
-                renamed => renamed?,
-            }
+            disk::rename_if_there(&path, &deleted_path(&self.dir, file, extension)).await?;
         }
         Ok(())
     }

@@ -48,7 +48,7 @@ impl State {
         match (self.names.entry(path), access) {
             (Some(Entry::File(inode)), _) => Ok(inode),
             (Some(Entry::Dir), _) => Err(os_error(libc::EISDIR)),
-            (None, Access::Read | Access::ReadWrite) => Err(os_error(libc::ENOENT)),
+            (None, Access::Read) => Err(os_error(libc::ENOENT)),
             (None, _) => self.new_file(path),
         }
     }

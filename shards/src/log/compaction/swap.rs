@@ -92,10 +92,7 @@ async fn take_place(dir: &Path, base: i64) -> Result<(), DiskError> {
     for extension in EXTENSIONS {
         let from = file_path(dir, base, &format!("{extension}.swap"));
         let to = file_path(dir, base, extension);
-        match disk::rename(&from, &to).await {
-            Err(error) if error.kind == std::io::ErrorKind::NotFound => {}
-            renamed => renamed?,
-        }
+        disk::rename_if_there(&from, &to).await?;
     }
     Ok(())
 }
@@ -117,10 +114,7 @@ pub async fn finish_swaps(dir: &Path, names: &[(String, bool)]) -> Result<bool, 
             for extension in EXTENSIONS {
                 let path = file_path(dir, segment, extension);
                 let aside = file_path(dir, segment, &format!("{extension}.{DELETED_SUFFIX}"));
-                match disk::rename(&path, &aside).await {
-                    Err(error) if error.kind == std::io::ErrorKind::NotFound => {}
-                    renamed => renamed?,
-                }
+                disk::rename_if_there(&path, &aside).await?;
             }
         }
         take_place(dir, base).await?;
