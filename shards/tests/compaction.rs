@@ -12,7 +12,7 @@ use corelane_shards::disk::sim::{Faults, SimDisk};
 use corelane_shards::log::batch::build::{keyed, Pair};
 use corelane_shards::log::batch::{undone_records, BatchHeader, Codec, Record};
 use corelane_shards::log::{
-    AppendWaiter, Cleaner, CompactionLimits, Durability, Log, LogConfig, LogEnv, LogError,
+    AppendWaiter, Cleaner, Durability, Log, LogConfig, LogEnv, LogError, Pace,
 };
 use corelane_shards::runtime::yield_now;
 use support::random::{Answers, Draw};
@@ -116,8 +116,8 @@ impl World {
     }
 
     fn cleaner(&mut self) -> Cleaner {
-        let limits = CompactionLimits { key_bytes: self.draw.of(&[0, 200, 1 << 20]) };
-        Cleaner { limits, bytes_per_second: 0, slice: Duration::ZERO }
+        let key_bytes = self.draw.of(&[0, 200, 1 << 20]);
+        Cleaner { key_bytes, pace: Pace { bytes_per_second: 0, slice: Duration::ZERO } }
     }
 
     async fn compact(&mut self) {

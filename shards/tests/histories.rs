@@ -21,7 +21,7 @@ async fn flip_and_read(seed: u64) {
         story.append(draw).await;
     }
     story.log.close().await.expect("closes");
-    let mut dir = world.disk.root().join(&story.name);
+    let mut dir = story.path(&world.disk);
     let files = world.disk.files(&dir);
     let logs: Vec<_> = files.iter().filter(|name| name.ends_with(".log")).collect();
     let name = logs[draw.below(logs.len() as u64) as usize];
@@ -29,7 +29,8 @@ async fn flip_and_read(seed: u64) {
     let Some(position) = world.disk.flip_bit(&dir.join(name), chance) else { return };
     let clean = draw.below(2) == 0;
     if !clean {
-        dir = world.disk.kill().join(&story.name);
+        world.disk.kill();
+        dir = story.path(&world.disk);
     }
     let journal = JournalReplay::default();
     let opening = Opening { id: story.id, clean, journal: &journal };

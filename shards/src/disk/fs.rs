@@ -62,6 +62,9 @@ pub async fn sync_dir(path: &Path) -> Result<(), DiskError> {
 
 /// Removes a directory and all it holds; a missing one is fine.
 pub async fn remove_dir(path: &Path) -> Result<(), DiskError> {
+    if let Some(disk) = sim::of(path) {
+        return disk.remove_dir(path).await;
+    }
     blocking("remove directory", path, |path| ignore_missing(fs::remove_dir_all(path))).await
 }
 

@@ -24,7 +24,9 @@ impl Log {
     async fn flush_and_trim(self: &Rc<Self>) -> Result<(), LogError> {
         let end = self.log_end();
         self.state.borrow_mut().ask_for(end, true);
-        self.settled.until(|| !self.writer_running.get() && !self.in_journal.get()).await;
+        let is_idle =
+            || !self.writer_running.get() && !self.in_journal.get() && !self.swapping.get();
+        self.settled.until(is_idle).await;
         self.run_writer().await;
         if let Some(failure) = self.failure() {
             return Err(LogError::Offline(failure));
@@ -50,8 +52,8 @@ impl Log {
         };
         // Also where nothing was written: what recovery learned of producers is worth keeping, and
         // without it the next start walks the segment again.
-        if snapshots::list(&self.dir).await?.last() != Some(&end) {
-            snapshots::write(&self.dir, end, producers).await?;
+        if snapshots::list(&self.dir()).await?.last() != Some(&end) {
+            snapshots::write(&self.dir(), end, producers).await?;
         }
         self.forget_files(segment);
         Ok(())
@@ -67,7 +69,7 @@ impl Log {
         let segments: Vec<i64> =
             self.state.borrow().segments().iter().map(|s| s.base_offset).collect();
         segments.into_iter().for_each(|segment| self.forget_files(segment));
-        self.env.blocks.forget(self.id);
+        self.env.blocks.forget(self.id());
     }
 
     pub(super) fn is_closed(&self) -> bool {

@@ -38,7 +38,7 @@ impl Log {
     pub(super) fn wait_for_space(self: &Rc<Self>, error: &DiskError) {
         if self.state.borrow_mut().hold() {
             tracing::error!(
-                log = %self.dir.display(),
+                log = %self.dir().display(),
                 "{error}; nothing is taken until there is space, it is tried again and again"
             );
         }
@@ -57,7 +57,7 @@ impl Log {
 
     pub(super) fn space_is_back(&self) {
         if self.state.borrow_mut().go_on() {
-            tracing::info!(log = %self.dir.display(), "there is space again");
+            tracing::info!(log = %self.dir().display(), "there is space again");
         }
     }
 }

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::Arc;
 
+use super::env::LogEnv;
 use super::error::LogError;
 use super::log::Log;
 
@@ -42,15 +43,22 @@ impl DirHealth {
     }
 }
 
+impl LogEnv {
+    /// Takes the log directory of `partition_dir` offline, with all of its logs.
+    pub(super) fn fail_dir_of(&self, partition_dir: &Path, reason: &str) {
+        let Some(health) = self.health_of(partition_dir) else { return };
+        health.fail(reason);
+        let same_dir = |log: &std::rc::Rc<Log>| log.dir().parent() == partition_dir.parent();
+        for log in self.logs().into_iter().filter(same_dir) {
+            log.go_offline(reason);
+        }
+    }
+}
+
 impl Log {
     /// Takes the log directory offline, with all of its logs.
     pub(super) fn fail_dir(&self, reason: &str) {
-        let Some(health) = &self.health else { return };
-        health.fail(reason);
-        let same_dir = |log: &std::rc::Rc<Log>| log.dir.parent() == self.dir.parent();
-        for log in self.env.logs().into_iter().filter(same_dir) {
-            log.go_offline(reason);
-        }
+        self.env.fail_dir_of(&self.dir(), reason);
     }
 
     /// Ends this log's writing and everybody's waiting, for a reason of its own or of its directory.
@@ -65,7 +73,7 @@ impl Log {
 
     /// Whether another shard has found that the directory failed.
     pub(super) fn check_dir(&self) -> Result<(), LogError> {
-        match &self.health {
+        match &*self.health.borrow() {
             Some(health) if health.is_offline() => {
                 let reason = "its log directory failed";
                 self.go_offline(reason);

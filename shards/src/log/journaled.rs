@@ -29,7 +29,7 @@ impl LogState {
     /// durable already.
     pub fn wants_journal(&self, most_bytes: usize) -> bool {
         let busy = self.writing || self.journaling || self.failure.is_some() || self.full;
-        if busy || self.owes_segment() {
+        if busy || self.held || self.past_journal || self.owes_segment() {
             return false;
         }
         let Some(fresh) = self.fresh() else { return false };

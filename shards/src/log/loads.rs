@@ -24,7 +24,7 @@ impl Log {
     /// A whole block that is not in memory: joins the read that is under way or begins one. What
     /// is read is kept for others.
     pub(super) fn load(self: &Rc<Self>, file: FileId, number: u64) -> Load {
-        let key = (self.id, file, number);
+        let key = (self.id(), file, number);
         if let Some(load) = self.env.loads.open.borrow().get(&key) {
             return load.clone();
         }
@@ -46,7 +46,7 @@ impl Log {
 
     /// Whether a block is in memory or will be in a moment.
     pub(super) fn is_near(&self, file: FileId, number: u64) -> bool {
-        let key = (self.id, file, number);
+        let key = (self.id(), file, number);
         self.env.loads.open.borrow().contains_key(&key) || self.env.blocks.get(&key).is_some()
     }
 

@@ -3,7 +3,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
 
@@ -12,6 +12,7 @@ use super::env::LogEnv;
 use super::error::LogError;
 use super::health::DirHealth;
 use super::journal::LogId;
+use super::moving::Moving;
 use super::producers::Producers;
 use super::segment::{file_path, Segment};
 use super::state::{Appended, LogState, NewBatch};
@@ -35,14 +36,15 @@ pub trait EndWatcher {
 /// The log of one partition on its owning shard. Created at recovery or topic creation, dropped
 /// at deletion or shutdown.
 pub struct Log {
-    pub(super) id: u64,
-    pub(super) dir: PathBuf,
+    /// Names its files and blocks in what the shard's logs share; another one in each directory.
+    pub(super) id: Cell<u64>,
+    pub(super) dir: RefCell<Rc<Path>>,
     pub(super) env: Rc<LogEnv>,
     pub(super) state: RefCell<LogState>,
     waiters: RefCell<VecDeque<Waiter>>,
     watchers: RefCell<Vec<Weak<dyn EndWatcher>>>,
     /// Of its log directory, where that is watched.
-    pub(super) health: Option<Arc<DirHealth>>,
+    pub(super) health: RefCell<Option<Arc<DirHealth>>>,
     pub(super) journal_id: LogId,
     /// Waits for the journal's next frame or is in it.
     pub(super) in_journal: Cell<bool>,
@@ -54,8 +56,12 @@ pub struct Log {
     /// What was appended is written, or made durable, when a timer ends.
     pub(super) write_later: Cell<bool>,
     pub(super) keeping_point: Cell<bool>,
-    /// A compaction exchanges files now.
+    /// Files get other names now, or the log another directory.
     pub(super) swapping: Cell<bool>,
+    /// Files that are about to get other names, or small files about to be written.
+    pub(super) names_in_use: Cell<usize>,
+    pub(super) compacting: Cell<bool>,
+    pub(super) moving: RefCell<Option<Rc<Moving>>>,
     /// Everything below was compacted; `None` until it is looked up.
     pub(super) first_dirty: Cell<Option<i64>>,
     pub(super) closed: Cell<bool>,
@@ -102,9 +108,9 @@ impl Log {
         let id = env.take_log_id();
         state.seed = id;
         let log = Rc::new(Log {
-            id,
-            health: env.health_of(dir),
-            dir: dir.to_path_buf(),
+            id: Cell::new(id),
+            health: RefCell::new(env.health_of(dir)),
+            dir: RefCell::new(Rc::from(dir)),
             env: Rc::clone(env),
             state: RefCell::new(state),
             waiters: RefCell::default(),
@@ -117,6 +123,9 @@ impl Log {
             write_later: Cell::new(false),
             keeping_point: Cell::new(false),
             swapping: Cell::new(false),
+            names_in_use: Cell::new(0),
+            compacting: Cell::new(false),
+            moving: RefCell::default(),
             first_dirty: Cell::new(None),
             closed: Cell::new(false),
             deleted: Cell::new(false),
@@ -125,8 +134,13 @@ impl Log {
         log
     }
 
-    pub fn dir(&self) -> &Path {
-        &self.dir
+    /// Where it is now; it may be moved, see [`Log::move_to`].
+    pub fn dir(&self) -> Rc<Path> {
+        Rc::clone(&self.dir.borrow())
+    }
+
+    pub(super) fn id(&self) -> u64 {
+        self.id.get()
     }
 
     pub fn log_start(&self) -> i64 {

@@ -26,6 +26,7 @@ mod loads;
 #[allow(clippy::module_inception)]
 mod log;
 mod log_dir;
+mod moving;
 mod planning;
 mod point;
 mod producers;
@@ -37,10 +38,11 @@ mod scan;
 mod segment;
 mod snapshots;
 mod state;
+mod throttle;
 mod writing;
 
 pub use self::log::{AppendWaiter, EndWatcher, Log};
-pub use compaction::{Cleaner, Compacted, CompactionLimits};
+pub use compaction::{Cleaner, Compacted};
 pub use config::{Durability, LogConfig};
 pub use env::{LogEnv, LogEnvLimits};
 pub use error::LogError;
@@ -48,6 +50,10 @@ pub use health::DirHealth;
 pub use index::SegmentIndex;
 pub use journal::{JournalReplay, LogId, JOURNAL_SUFFIX};
 pub use log_dir::{LogDir, LogDirError, MetaProperties, DELETED_SUFFIX};
+pub use moving::{
+    settle_moves, Home, MoveError, MoveTarget, MovingSize, UnfinishedMove, FUTURE_SUFFIX,
+    MOVED_AWAY_FILE,
+};
 pub use producers::{Producers, SequenceCheck};
 pub use reader::Records;
 pub use recovery::{recover, Opening, Recovered};
@@ -55,3 +61,4 @@ pub use retention::Expired;
 pub use scan::{examine, scan, Examined, Scanned};
 pub use segment::{file_path, parse_file_name};
 pub use state::{Appended, LogState, NewBatch};
+pub use throttle::Pace;

@@ -73,7 +73,7 @@ impl LogState {
     /// What the writer should do next. One write is under way at a time: appends that arrive
     /// meanwhile gather for the next one, which is group commit without a timer.
     pub fn next_step(&mut self) -> WriterStep {
-        if self.writing || self.journaling || self.failure.is_some() {
+        if self.writing || self.journaling || self.held || self.failure.is_some() {
             return WriterStep::Idle;
         }
         let write = self.is_write_due();

@@ -134,9 +134,10 @@ impl Log {
         let keep = async move {
             if let Err(error) = log.save_point(&point).await {
                 // Nothing is lost: recovery walks more.
-                tracing::warn!(log = %log.dir.display(), "no recovery point: {error}");
+                tracing::warn!(log = %log.dir().display(), "no recovery point: {error}");
             }
             log.keeping_point.set(false);
+            log.settled.notify();
             drop(pass);
         };
         self.env.background.spawn(keep).detach();
@@ -152,7 +153,7 @@ impl Log {
         if self.is_closed() || self.has_failed() {
             return Ok(());
         }
-        disk::replace_file(&self.dir.join(POINT_FILE), point.encode()).await
+        disk::replace_file(&self.dir().join(POINT_FILE), point.encode()).await
     }
 }
 

@@ -210,7 +210,7 @@ impl Log {
         match &view.index {
             Some(index) => Ok(Rc::clone(index)),
             None => {
-                let path = file_path(&self.dir, view.base_offset, "index");
+                let path = file_path(&self.dir(), view.base_offset, "index");
                 let reason = "the segment has no index".to_string();
                 let path = path.display().to_string();
                 Err(LogError::Corrupt { path, position: 0, offset: view.base_offset, reason })
@@ -260,12 +260,12 @@ impl Log {
         end: i64,
     ) -> Result<Records, LogError> {
         let mut pieces = self.slices(view, from, to).await?;
-        let origin = Origin { blocks: &self.env.blocks, log: self.id, file: view.file };
+        let origin = Origin { blocks: &self.env.blocks, log: self.id(), file: view.file };
         match keep_whole(&origin, &mut pieces, from, end) {
             Ok(()) => Ok(pieces),
             Err(damage) => {
                 // The next read asks the disk again: it may have been the way, not the platter.
-                self.env.blocks.forget(self.id);
+                self.env.blocks.forget(self.id());
                 Err(self.corrupt(view, damage.position, damage.offset, damage.reason))
             }
         }
@@ -315,7 +315,7 @@ impl Log {
             let file = file.map_err(|error| self.or_moved(view, error))?;
             return Ok(Bytes::from(file.read_at(start, (end - start) as usize).await?));
         }
-        let near = match self.env.blocks.get(&(self.id, view.file, number)) {
+        let near = match self.env.blocks.get(&(self.id(), view.file, number)) {
             Some(block) => Near::Here(block),
             None => Near::Coming(self.load(view.file, number)),
         };
@@ -338,15 +338,17 @@ impl Log {
         loop {
             self.settled.until(|| !self.swapping.get()).await;
             if !self.state.borrow().has_file(id) {
-                let path = file_path(&self.dir, id.0, "log");
+                let path = file_path(&self.dir(), id.0, "log");
                 return Err(DiskError::new("open", &path, std::io::ErrorKind::NotFound.into()));
             }
+            let log = self.id();
             let file = self.open_file(id, HandleKind::Read).await;
             // The name may have come to mean another file while it was opened.
-            if !self.swapping.get() && self.state.borrow().has_file(id) {
+            let same = self.id() == log && self.state.borrow().has_file(id);
+            if same && !self.swapping.get() {
                 return file;
             }
-            self.env.handles.forget(self.id, id);
+            self.env.handles.forget(log, id);
         }
     }
 
@@ -361,7 +363,7 @@ impl Log {
     }
 
     fn corrupt(&self, view: &SegmentView, position: u64, offset: i64, reason: &str) -> LogError {
-        let path = file_path(&self.dir, view.base_offset, "log").display().to_string();
+        let path = file_path(&self.dir(), view.base_offset, "log").display().to_string();
         let reason = reason.to_string();
         LogError::Corrupt { path, position, offset, reason }
     }

@@ -111,7 +111,7 @@ impl Log {
     /// # Errors
     /// A file cannot be renamed: its segment is back after the next start.
     pub async fn delete_expired(self: &Rc<Self>, now_ms: i64) -> Result<usize, LogError> {
-        self.settled.until(|| !self.swapping.get()).await;
+        let _names = self.use_names().await;
         let expired = self.state.borrow_mut().expired(now_ms);
         let files = self.state.borrow().files_of(&expired.segments);
         if expired.roll {
@@ -127,7 +127,7 @@ impl Log {
         }
         if let (Some(first), Some(last)) = (expired.segments.first(), expired.segments.last()) {
             tracing::info!(
-                log = %self.dir.display(), first, last, log_start_offset = self.log_start(),
+                log = %self.dir().display(), first, last, log_start_offset = self.log_start(),
                 "deleted {} segments", expired.segments.len()
             );
         }
@@ -139,22 +139,26 @@ impl Log {
     /// # Errors
     /// `offset` lies beyond the high watermark, or the disk fails.
     pub async fn delete_records(self: &Rc<Self>, offset: i64) -> Result<i64, LogError> {
+        let _names = self.use_names().await;
         if let Some(failure) = self.failure() {
             return Err(LogError::Offline(failure));
         }
         self.state.borrow_mut().raise_log_start(offset)?;
         let start = self.log_start();
-        let file = self.dir.join(LOG_START_FILE);
-        disk::replace_file(&file, start.to_string().into_bytes()).await?;
+        self.write_log_start(&self.dir(), start).await?;
         Ok(start)
+    }
+
+    pub(super) async fn write_log_start(&self, dir: &Path, start: i64) -> Result<(), DiskError> {
+        disk::replace_file(&dir.join(LOG_START_FILE), start.to_string().into_bytes()).await
     }
 
     pub(super) async fn set_aside(&self, file: FileId) -> Result<(), DiskError> {
         // The records first: indexes without them are built for nothing, the other way around
         // would be work.
         for extension in ["log", "index", "timeindex"] {
-            let path = file_path(&self.dir, file.0, extension);
-            disk::rename_if_there(&path, &deleted_path(&self.dir, file, extension)).await?;
+            let path = file_path(&self.dir(), file.0, extension);
+            disk::rename_if_there(&path, &deleted_path(&self.dir(), file, extension)).await?;
         }
         Ok(())
     }
@@ -162,7 +166,7 @@ impl Log {
     pub(super) fn remove_later(self: &Rc<Self>, file: FileId) {
         let delay = Duration::from_millis(self.state.borrow().delete_delay_ms());
         let log = Rc::downgrade(self);
-        let dir = self.dir.clone();
+        let dir = self.dir();
         let remove = async move {
             sleep(delay).await;
             // A deleted partition's directory has gone as a whole.

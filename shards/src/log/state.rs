@@ -75,6 +75,10 @@ pub struct LogState {
     pub(super) sync_to: i64,
     /// Batches are on their way to the journal.
     pub(super) journaling: bool,
+    /// Nothing new goes to the journal.
+    pub(super) past_journal: bool,
+    /// Nothing is written: what is appended gathers.
+    pub(super) held: bool,
     pub(super) tail: VecDeque<TailBatch>,
     /// Batches of `tail`, from its end, that are not yet written.
     pub(super) dirty: usize,
@@ -118,6 +122,8 @@ impl LogState {
             write_to: 0,
             sync_to: 0,
             journaling: false,
+            past_journal: false,
+            held: false,
             tail: VecDeque::new(),
             dirty: 0,
             dirty_bytes: 0,

@@ -1,5 +1,6 @@
 //! The writer of a log: does what [`LogState`](super::LogState) plans, one step after the other.
 
+use std::path::Path;
 use std::rc::Rc;
 
 use super::log::Log;
@@ -132,24 +133,28 @@ impl Log {
         self.write_index(segment).await?;
         let producers = self.state.borrow_mut().take_snapshot(next);
         if let Some(producers) = producers {
-            snapshots::write(&self.dir, next, producers).await?;
+            snapshots::write(&self.dir(), next, producers).await?;
         }
         self.file(next, HandleKind::Write).await?;
-        disk::sync_dir(&self.dir).await?;
+        disk::sync_dir(&self.dir()).await?;
         self.forget_files(segment);
         self.state.borrow_mut().seal_done(segment);
         Ok(())
     }
 
     pub(super) async fn write_index(&self, segment: i64) -> Result<(), DiskError> {
+        self.write_index_to(&self.dir(), segment).await
+    }
+
+    pub(super) async fn write_index_to(&self, dir: &Path, segment: i64) -> Result<(), DiskError> {
         let index = {
             let state = self.state.borrow();
             state.segment_for(segment).and_then(|s| s.index.clone())
         };
         let Some(index) = index else { return Ok(()) };
         let (offsets, times) = index.encode();
-        disk::replace_file(&file_path(&self.dir, segment, "index"), offsets).await?;
-        disk::replace_file(&file_path(&self.dir, segment, "timeindex"), times).await
+        disk::replace_file(&file_path(dir, segment, "index"), offsets).await?;
+        disk::replace_file(&file_path(dir, segment, "timeindex"), times).await
     }
 
     /// The file of a segment that is still written to: those are never compacted.
@@ -162,14 +167,14 @@ impl Log {
         id: FileId,
         kind: HandleKind,
     ) -> Result<Rc<File>, DiskError> {
-        let path = || file_path(&self.dir, id.0, "log");
-        self.env.handles.get((self.id, id, kind), path).await
+        let path = || file_path(&self.dir(), id.0, "log");
+        self.env.handles.get((self.id(), id, kind), path).await
     }
 
     /// Closes a segment's files as soon as nobody uses them.
     pub(super) fn forget_files(&self, segment: i64) {
         let version = self.state.borrow().version_of(segment);
-        self.env.handles.forget(self.id, (segment, version));
+        self.env.handles.forget(self.id(), (segment, version));
     }
 
     pub(super) fn fail(&self, error: &DiskError) {
@@ -177,7 +182,7 @@ impl Log {
             return; // deleted while a write was under way
         }
         tracing::error!(
-            log = %self.dir.display(),
+            log = %self.dir().display(),
             "{error}; the partition is offline until the broker is restarted"
         );
         self.go_offline(&error.to_string());

@@ -3,6 +3,7 @@
 use std::cell::Cell;
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
+use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -10,8 +11,8 @@ use bytes::BytesMut;
 use corelane_shards::disk::sim::{Faults, SimDisk};
 use corelane_shards::log::batch::{assign, build, BatchHeader};
 use corelane_shards::log::{
-    recover, AppendWaiter, Durability, JournalReplay, Log, LogConfig, LogEnv, LogEnvLimits,
-    LogError, LogId, Opening,
+    recover, settle_moves, AppendWaiter, Durability, Home, JournalReplay, Log, LogConfig, LogEnv,
+    LogEnvLimits, LogError, LogId, MoveTarget, Opening, Pace,
 };
 use corelane_shards::runtime::{yield_now, TaskQueue};
 use futures_util::FutureExt;
@@ -50,6 +51,8 @@ impl Appended {
 pub struct Story {
     pub id: LogId,
     pub name: String,
+    /// Number of its log directory, as it was decided last.
+    pub home: Rc<Cell<usize>>,
     pub log: Rc<Log>,
     pub appended: Vec<Appended>,
     pub start: i64,
@@ -59,7 +62,10 @@ pub struct Story {
     pub write_caching: bool,
 }
 
-/// A disk with a few logs that share a journal.
+/// The log directories of a disk.
+const LOG_DIRS: [&str; 2] = ["a", "b"];
+
+/// A disk with a few logs that share journals.
 pub struct World {
     pub disk: SimDisk,
     pub env: Rc<LogEnv>,
@@ -94,6 +100,49 @@ pub fn faults(draw: &mut Draw) -> Faults {
 }
 
 impl Story {
+    pub fn path(&self, disk: &SimDisk) -> PathBuf {
+        disk.root().join(LOG_DIRS[self.home.get()]).join(&self.name)
+    }
+
+    /// Begins to move to the other log directory, or cancels the move that is under way.
+    fn begin_move(&self, env: &Rc<LogEnv>, disk: &SimDisk, draw: &mut Draw) {
+        if self.log.cancel_move() {
+            return;
+        }
+        let to = 1 - self.home.get();
+        let log_dir = disk.root().join(LOG_DIRS[to]);
+        let unique = format!("{:032x}", draw.below(u64::MAX));
+        let future = log_dir.join(format!("{}.{unique}-future", self.name));
+        let target = MoveTarget { future, home: log_dir.join(&self.name) };
+        let (log, home, disk) = (Rc::clone(&self.log), Rc::clone(&self.home), disk.clone());
+        let (refused, turns) = (draw.below(5) == 0, draw.below(30));
+        let Some(pass) = env.gate.enter() else { return };
+        let root = disk.root();
+        let old = log.dir();
+        let decide = move || async move {
+            for _ in 0..turns {
+                yield_now().await;
+            }
+            // What a process of before a crash decides does not count.
+            if refused || disk.root() != root {
+                return Err("not now".to_string());
+            }
+            home.set(to);
+            Ok(())
+        };
+        let run = async move {
+            let pace = Pace { bytes_per_second: 0, slice: Duration::ZERO };
+            let moved = log.move_to(&target, pace, decide).await;
+            say(|| format!("moved to {}: {moved:?}", target.home.display()));
+            if moved.is_ok() {
+                // As far as it gets before the next crash.
+                let _ = corelane_shards::disk::remove_dir(&old).await;
+            }
+            drop(pass);
+        };
+        TaskQueue::current().spawn(run).detach();
+    }
+
     pub fn end(&self) -> i64 {
         self.appended.last().map_or(0, |last| last.end).max(self.start)
     }
@@ -241,10 +290,14 @@ impl World {
         let mut draw = Draw(seed);
         let disk = SimDisk::install(seed, Faults::default());
         let env = env(&mut draw);
+        for dir in LOG_DIRS {
+            corelane_shards::disk::create_dir(&disk.root().join(dir)).await.expect("creates");
+        }
         let mut stories = Vec::new();
         for number in 0..1 + draw.below(4) as u8 {
             let (id, name) = (LogId([number; 20]), format!("t-{number}"));
-            let path = disk.root().join(&name);
+            let home = Rc::new(Cell::new(usize::from(draw.below(3) == 0)));
+            let path = disk.root().join(LOG_DIRS[home.get()]).join(&name);
             let config = config(&mut draw);
             let (flush_messages, write_caching) = (config.flush_messages, config.write_caching);
             let log = Log::create(&env, &path, id, config, "version: 0\n".to_string()).await;
@@ -253,6 +306,7 @@ impl World {
             stories.push(Story {
                 id,
                 name,
+                home,
                 log,
                 appended,
                 start,
@@ -268,7 +322,7 @@ impl World {
     }
 
     pub async fn step(&mut self) {
-        let what = self.draw.below(16);
+        let what = self.draw.below(18);
         say(|| format!("step {what}"));
         match what {
             0..=7 => self.append().await,
@@ -283,6 +337,14 @@ impl World {
                     12 => story.retry(),
                     13 => story.delete(draw).await,
                     14 => story.read_somewhere(draw, self.faults.read_errors > 0).await,
+                    15 => story.begin_move(&self.env, &self.disk, draw),
+                    16 => {
+                        story.begin_move(&self.env, &self.disk, draw);
+                        for _ in 0..draw.below(4) {
+                            story.append(draw).await;
+                        }
+                        story.log.move_ended().await;
+                    }
                     _ => drop(story.log.flush().await),
                 }
             }
@@ -342,14 +404,20 @@ impl World {
         self.env.gate.close().await; // what was under way can reach nothing any more
         self.env = env(&mut self.draw);
         self.disk.set_faults(Faults { delay: self.faults.delay, ..Faults::default() });
-        let journal = JournalReplay::read(&self.disk.root()).await.expect("reads");
-        assert!(!clean || journal.is_empty());
+        self.settle_moves().await;
+        let mut journals = Vec::new();
+        for dir in LOG_DIRS {
+            let journal = JournalReplay::read(&self.disk.root().join(dir)).await.expect("reads");
+            assert!(!clean || journal.is_empty());
+            journals.push(journal);
+        }
         for story in &mut self.stories {
             let config = config(&mut self.draw);
             story.flush_messages = config.flush_messages;
             story.write_caching = config.write_caching;
-            let path = self.disk.root().join(&story.name);
-            let opening = Opening { id: story.id, clean, journal: &journal };
+            let path = story.path(&self.disk);
+            let journal = &journals[story.home.get()];
+            let opening = Opening { id: story.id, clean, journal };
             let opened = recover(&self.env, &path, config, opening).await;
             let (log, report) = opened.expect("recovers");
             story.log = log;
@@ -364,8 +432,27 @@ impl World {
             });
             story.check_reopened(report.began_anew, must_be_there).await;
         }
-        journal.remove().await.expect("removes");
+        for journal in journals {
+            journal.remove().await.expect("removes");
+        }
         self.disk.set_faults(self.faults);
+    }
+
+    /// Moves are finished or forgotten, and every log is in one directory alone.
+    async fn settle_moves(&self) {
+        let root = self.disk.root();
+        let dirs = LOG_DIRS.map(|dir| root.join(dir));
+        let home = |name: &str| {
+            let story = self.stories.iter().find(|story| story.name == name);
+            story.map_or(Home::Nowhere, |story| Home::In(story.home.get()))
+        };
+        settle_moves(&dirs, home, TaskQueue::current()).await.expect("settles");
+        for story in &self.stories {
+            let other = dirs[1 - story.home.get()].join(&story.name);
+            let left = self.disk.files(&other);
+            // What was being removed may be there in parts, without the file that says so.
+            assert!(!left.iter().any(|name| name.ends_with(".log")), "{left:?} twice");
+        }
     }
 }
 

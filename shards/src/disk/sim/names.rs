@@ -107,18 +107,29 @@ impl Names {
         there
     }
 
-    /// Renames a file within its directory; whether it was there.
-    pub fn rename(&mut self, from: &Path, to: &Path) -> bool {
-        let (Some((dir, from)), Some((to_dir, to))) = (self.split(from), self.split(to)) else {
-            return false;
-        };
+    /// Renames a file or directory within its directory; whether it was there.
+    pub fn rename(&mut self, from_path: &Path, to_path: &Path) -> bool {
+        let names = (self.split(from_path), self.split(to_path));
+        let (Some((dir, from)), Some((to_dir, to))) = names else { return false };
         assert_eq!(dir, to_dir, "files are renamed within one directory");
         let Some(dir) = self.dirs.get_mut(&dir) else { return false };
-        let is_file = matches!(dir.live.get(&from), Some(Entry::File(_)));
-        if is_file {
+        let entry = dir.live.get(&from).copied();
+        if entry.is_some() {
             dir.change(Change::Rename(from, to));
         }
-        is_file
+        if entry == Some(Entry::Dir) {
+            self.rename_dir(from_path, to_path);
+        }
+        entry.is_some()
+    }
+
+    /// What a directory holds is found under its new name at once, also after a power cut: the seam
+    /// syncs the names above after each rename.
+    fn rename_dir(&mut self, from: &Path, to: &Path) {
+        let (Some(from), Some(to)) = (self.below(from), self.below(to)) else { return };
+        if let Some(held) = self.dirs.remove(&from) {
+            self.dirs.insert(to, held);
+        }
     }
 
     pub fn sync(&mut self, path: &Path) -> bool {

@@ -148,6 +148,17 @@ impl SimDisk {
         self.on_path("remove", path, remove).await
     }
 
+    pub(in crate::disk) async fn remove_dir(&self, path: &Path) -> Result<(), DiskError> {
+        for name in self.files(path) {
+            self.remove_file(&path.join(name)).await?;
+        }
+        let remove = |state: &mut State| {
+            state.names.remove(path);
+            Ok(())
+        };
+        self.on_path("remove directory", path, remove).await
+    }
+
     pub(in crate::disk) async fn rename(&self, from: &Path, to: &Path) -> Result<(), DiskError> {
         let rename = |state: &mut State| {
             if !state.names.rename(from, to) {

@@ -4,12 +4,12 @@ use std::path::Path;
 
 use bytes::{Bytes, BytesMut};
 
-use super::throttle::Throttle;
 use crate::disk::{align_down, align_up, Access, File, WriteBuffer};
 use crate::log::batch::{check_whole, BatchHeader, BATCH_HEADER_BYTES};
 use crate::log::error::LogError;
 use crate::log::index::SegmentIndex;
 use crate::log::segment::file_path;
+use crate::log::throttle::Throttle;
 
 /// Bytes read or written at once.
 const CHUNK_BYTES: u64 = 256 << 10;

@@ -2,7 +2,7 @@
 //!
 //! `plan` decides which segments are worth it (pure), `keys` remembers each key's last offset in
 //! bounded memory, `rewrite` makes a batch of those of its records that stay, `run` does it
-//! (`files`, `throttle`), `swap` puts the new segments in the place of the old so that a crash leaves one or the
+//! (`files`), `swap` puts the new segments in the place of the old so that a crash leaves one or the
 //! other. Rules are Kafka's, tombstones those of KIP-534.
 
 mod files;
@@ -11,8 +11,6 @@ mod plan;
 mod rewrite;
 mod run;
 mod swap;
-mod throttle;
 
-pub use plan::CompactionLimits;
 pub use run::{Cleaner, Compacted};
 pub(super) use swap::finish_swaps;

@@ -6,13 +6,6 @@ use crate::log::index::SegmentIndex;
 use crate::log::segment::Segment;
 use crate::log::state::LogState;
 
-/// What bounds a compaction beside the topic's own settings.
-#[derive(Debug, Clone, Copy)]
-pub struct CompactionLimits {
-    /// Memory for the keys of one pass.
-    pub key_bytes: usize,
-}
-
 /// One pass over a log: keys are gathered from `first_dirty` on, records judged from the start.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CompactionPlan {

@@ -1,18 +1,17 @@
 //! A pass of compaction over one log, in the background: two readings of its segments, one writing.
 
 use std::rc::Rc;
-use std::time::Duration;
 
 use bytes::Bytes;
 
 use super::files::{Batches, Output};
 use super::keys::KeyOffsets;
-use super::plan::{CompactionLimits, CompactionPlan};
+use super::plan::CompactionPlan;
 use super::rewrite::{Judgement, Kept, Rebuilt, Rewriter};
-use super::throttle::Throttle;
 use crate::log::batch::{undone_records, BatchHeader, Codec, Record};
 use crate::log::error::LogError;
 use crate::log::log::Log;
+use crate::log::throttle::{Pace, Throttle};
 use crate::runtime::spawn_blocking;
 
 /// Records judged before others get a turn: some ten microseconds.
@@ -29,27 +28,28 @@ pub struct Compacted {
     pub clean_end: i64,
 }
 
-/// Keeps passes to a rate, on one shard.
+/// What bounds a shard's passes, beside the topics' own settings.
 #[derive(Debug, Clone, Copy)]
 pub struct Cleaner {
-    pub limits: CompactionLimits,
-    /// Bytes read and written a second; 0: not bounded.
-    pub bytes_per_second: u64,
-    /// After so much work the shard is left to others for as long; zero: only while it reads and
-    /// writes.
-    pub slice: Duration,
+    /// Memory for the keys of one pass.
+    pub key_bytes: usize,
+    pub pace: Pace,
 }
 
 impl Log {
     /// Share of bytes never compacted where a compaction is due now, for choosing the most needy.
     pub async fn compaction_due(&self, now_ms: i64) -> Result<Option<f64>, LogError> {
+        if self.moving.borrow().is_some() {
+            return Ok(None);
+        }
         let first_dirty = self.first_dirty().await?;
         let state = self.state.borrow();
         let plan = state.compaction_plan(first_dirty, now_ms);
         Ok(plan.filter(|plan| state.is_due(plan)).map(|plan| plan.dirty_ratio()))
     }
 
-    /// Compacts what may be compacted at `now_ms`. One at a time for a log.
+    /// Compacts what may be compacted at `now_ms`. One at a time for a log, and nothing while it is
+    /// moved.
     ///
     /// # Errors
     /// The disk fails, or a batch is damaged: nothing is changed then.
@@ -58,11 +58,26 @@ impl Log {
         cleaner: &Cleaner,
         now_ms: i64,
     ) -> Result<Compacted, LogError> {
+        if self.moving.borrow().is_some() {
+            return Ok(Compacted::default());
+        }
+        self.compacting.set(true);
+        let done = self.compact_now(cleaner, now_ms).await;
+        self.compacting.set(false);
+        self.settled.notify();
+        done
+    }
+
+    async fn compact_now(
+        self: &Rc<Self>,
+        cleaner: &Cleaner,
+        now_ms: i64,
+    ) -> Result<Compacted, LogError> {
         let first_dirty = self.first_dirty().await?;
         let plan = self.state.borrow().compaction_plan(first_dirty, now_ms);
         let Some(plan) = plan else { return Ok(Compacted::default()) };
-        let throttle = Throttle::new(cleaner);
-        let keys = KeyOffsets::new(cleaner.limits.key_bytes);
+        let throttle = Throttle::new(cleaner.pace);
+        let keys = KeyOffsets::new(cleaner.key_bytes);
         let done = Compacted::default();
         let mut pass = Pass { log: self, plan, throttle, keys, now_ms, done };
         let end = pass.gather_keys().await?;
@@ -93,7 +108,7 @@ impl Pass<'_> {
             if next <= self.plan.first_dirty {
                 continue;
             }
-            let mut batches = Batches::open(&self.log.dir, self.plan.segments[at]).await?;
+            let mut batches = Batches::open(&self.log.dir(), self.plan.segments[at]).await?;
             while let Some((header, batch)) = batches.next(&mut self.throttle).await? {
                 if header.is_control() || header.last_offset() < self.plan.first_dirty {
                     continue;
@@ -164,10 +179,10 @@ impl Pass<'_> {
     async fn rewrite_group(&mut self, group: &[i64], end: i64) -> Result<(), LogError> {
         let base = group[0];
         let interval = self.log.state.borrow().config.index_interval_bytes;
-        let mut out = Output::create(&self.log.dir, base, interval).await?;
+        let mut out = Output::create(&self.log.dir(), base, interval).await?;
         let mut before = 0;
         for &segment in group {
-            let mut batches = Batches::open(&self.log.dir, segment).await?;
+            let mut batches = Batches::open(&self.log.dir(), segment).await?;
             while let Some((header, batch)) = batches.next(&mut self.throttle).await? {
                 match self.judge(&batches, &header, &batch, end).await? {
                     Kept::All => out.append(&batch, &mut self.throttle).await?,

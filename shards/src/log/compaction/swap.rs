@@ -23,7 +23,7 @@ impl Log {
         if let Some(known) = self.first_dirty.get() {
             return Ok(known);
         }
-        let text = disk::read_small(&self.dir.join(CLEANER_OFFSET_FILE)).await?;
+        let text = disk::read_small(&self.dir().join(CLEANER_OFFSET_FILE)).await?;
         // Where it cannot be read all of the log is looked at again.
         let offset = text.and_then(|text| std::str::from_utf8(&text).ok()?.trim().parse().ok());
         self.first_dirty.set(Some(offset.unwrap_or(0)));
@@ -31,7 +31,7 @@ impl Log {
     }
 
     pub(super) async fn set_first_dirty(&self, offset: i64) -> Result<(), LogError> {
-        let file = self.dir.join(CLEANER_OFFSET_FILE);
+        let file = self.dir().join(CLEANER_OFFSET_FILE);
         disk::replace_file(&file, offset.to_string().into_bytes()).await?;
         self.first_dirty.set(Some(offset));
         Ok(())
@@ -47,8 +47,8 @@ impl Log {
     ) -> Result<(), LogError> {
         let base = group[0];
         let (offsets, times) = index.encode();
-        disk::write_small(&file_path(&self.dir, base, "index.cleaned"), offsets).await?;
-        disk::write_small(&file_path(&self.dir, base, "timeindex.cleaned"), times).await?;
+        disk::write_small(&file_path(&self.dir(), base, "index.cleaned"), offsets).await?;
+        disk::write_small(&file_path(&self.dir(), base, "timeindex.cleaned"), times).await?;
         if !group.iter().all(|base| self.state.borrow().find(*base).is_some()) {
             // Deleted meanwhile, by retention or with its topic.
             return Ok(());
@@ -76,14 +76,14 @@ impl Log {
     async fn rename_all(&self, base: i64, group: &[FileId]) -> Result<(), DiskError> {
         // The records first: with them the swap is decided, and the indexes can be built anew.
         for extension in EXTENSIONS {
-            let from = file_path(&self.dir, base, &format!("{extension}.cleaned"));
-            let to = file_path(&self.dir, base, &format!("{extension}.swap"));
+            let from = file_path(&self.dir(), base, &format!("{extension}.cleaned"));
+            let to = file_path(&self.dir(), base, &format!("{extension}.swap"));
             disk::rename(&from, &to).await?;
         }
         for &file in group {
             self.set_aside(file).await?;
         }
-        take_place(&self.dir, base).await
+        take_place(&self.dir(), base).await
     }
 }
 

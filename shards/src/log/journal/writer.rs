@@ -45,7 +45,8 @@ impl Journals {
 
     /// The journal of a partition's log directory.
     fn of(&self, log: &Log) -> Option<Rc<Journal>> {
-        let dir = log.dir.parent()?;
+        let place = log.dir();
+        let dir = place.parent()?;
         if let Some(journal) = self.by_dir.borrow().get(dir) {
             return Some(Rc::clone(journal));
         }
@@ -152,7 +153,7 @@ impl Journal {
                 match &written {
                     Ok(true) => {
                         let mut held = self.held.borrow_mut();
-                        held.insert(log.id, (Rc::downgrade(&log), end));
+                        held.insert(log.id(), (Rc::downgrade(&log), end));
                         drop(held);
                         log.journaled(end);
                     }

@@ -1,26 +1,34 @@
-//! Keeps a pass from being felt: by a rate, and by leaving the shard to others again and again.
+//! Keeps work in the background from being felt: by a rate, and by leaving the shard to others again
+//! and again.
 
 use std::time::{Duration, Instant};
 
-use super::run::Cleaner;
 use crate::runtime::{sleep, yield_now};
+
+/// How fast work in the background may be, on one shard.
+#[derive(Debug, Clone, Copy)]
+pub struct Pace {
+    /// Bytes read and written a second; 0: not bounded.
+    pub bytes_per_second: u64,
+    /// After so much work the shard is left to others for as long; zero: only while it reads and
+    /// writes.
+    pub slice: Duration,
+}
 
 /// How far a pass is ahead of its rate, and how long it has worked without a rest.
 pub struct Throttle {
     since: Instant,
     bytes: u64,
-    bytes_per_second: u64,
-    slice: Duration,
+    pace: Pace,
     slice_began: Instant,
 }
 
 impl Throttle {
-    pub fn new(cleaner: &Cleaner) -> Self {
+    pub fn new(pace: Pace) -> Self {
         Throttle {
             since: Instant::now(),
             bytes: 0,
-            bytes_per_second: cleaner.bytes_per_second,
-            slice: cleaner.slice,
+            pace,
             slice_began: Instant::now(),
         }
     }
@@ -28,10 +36,10 @@ impl Throttle {
     /// Notes bytes that were read or written, and waits where they were too many.
     pub async fn spend(&mut self, bytes: u64) {
         self.bytes += bytes;
-        if self.bytes_per_second == 0 {
+        if self.pace.bytes_per_second == 0 {
             return self.breathe().await;
         }
-        let due = Duration::from_secs_f64(self.bytes as f64 / self.bytes_per_second as f64);
+        let due = Duration::from_secs_f64(self.bytes as f64 / self.pace.bytes_per_second as f64);
         sleep(due.saturating_sub(self.since.elapsed())).await;
         self.slice_began = Instant::now();
     }
@@ -39,11 +47,11 @@ impl Throttle {
     /// Leaves the shard to others, if it is time to. Sleeping, not yielding: as long as a queue has
     /// something to do the shard does not look whether anything has come from outside.
     pub async fn breathe(&mut self) {
-        if self.slice.is_zero() {
+        if self.pace.slice.is_zero() {
             return yield_now().await;
         }
-        if self.slice_began.elapsed() >= self.slice {
-            sleep(self.slice).await;
+        if self.slice_began.elapsed() >= self.pace.slice {
+            sleep(self.pace.slice).await;
             self.slice_began = Instant::now();
         }
     }
