@@ -9,10 +9,11 @@ use std::sync::Arc;
 
 use corelane_shards::disk;
 use corelane_shards::log::{
-    recover, JournalReplay, Log, LogConfig, LogError, LogId, Opening, DELETED_SUFFIX,
+    recover, JournalReplay, Log, LogConfig, LogError, LogId, Opening,
 };
 use corelane_shards::runtime::spawn_blocking;
 
+use super::moves::remove;
 use super::Shard;
 use crate::metadata::{MetadataImage, TopicImage};
 use crate::partition::{Partition, PartitionKey};
@@ -152,16 +153,7 @@ impl Shard {
     async fn retire(&self, key: &PartitionKey) {
         let Some(partition) = self.table.remove(key) else { return };
         partition.log.retire();
-        let dir = partition.log.dir().to_path_buf();
-        let name = format!("{}.{}{DELETED_SUFFIX}", key.index, key.topic.simple());
-        let aside = dir.with_file_name(name);
-        let removed = match disk::rename(&dir, &aside).await {
-            Ok(()) => disk::remove_dir(&aside).await,
-            Err(error) => Err(error),
-        };
-        if let Err(error) = removed {
-            tracing::warn!("a deleted partition's files stay until the next start: {error}");
-        }
+        remove(&partition.log.dir(), key).await;
     }
 }
 

@@ -4,6 +4,7 @@
 
 mod advertise;
 mod apply;
+mod moves;
 mod run_shard;
 mod serve;
 mod shard;

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use corelane_shards::log::{
-    Cleaner, CompactionLimits, DirHealth, JournalReplay, LogEnv, LogEnvLimits,
+    Cleaner, DirHealth, JournalReplay, LogEnv, LogEnvLimits, Pace,
 };
 use corelane_shards::net::Listener;
 use corelane_shards::runtime::{
@@ -99,7 +99,9 @@ pub(super) async fn run_shard(
         shutdown: context.shutdown.clone(),
     });
     shard.env.watch_dirs(launch.health.clone());
+    let unfinished_moves = shard.settle_moves(&launch.image).await;
     let journals = open_partitions(&shard, &launch).await;
+    shard.resume_moves(&unfinished_moves);
     let stop_mesh = Gate::new();
     let mesh_pass = stop_mesh.enter();
     let mesh = {
@@ -177,10 +179,9 @@ fn spawn_cleaner(
     context: &ShardContext<Operation, Outcome>,
 ) -> Option<Task<()>> {
     let config = &shard.config;
-    let limits =
-        CompactionLimits { key_bytes: config.cleaner_key_bytes / context.shard_count.max(1) };
-    let cleaner =
-        Cleaner { limits, bytes_per_second: config.cleaner_bytes_per_second, slice: CLEANER_SLICE };
+    let key_bytes = config.cleaner_key_bytes / context.shard_count.max(1);
+    let pace = Pace { bytes_per_second: config.cleaner_bytes_per_second, slice: CLEANER_SLICE };
+    let cleaner = Cleaner { key_bytes, pace };
     let backoff = Duration::from_millis(config.cleaner_backoff_ms);
     let on = config.cleaner;
     let shard = Rc::clone(shard);
@@ -256,7 +257,8 @@ async fn stop_shard(shard: &Rc<Shard>, launch: &Launch) {
     {
         if let Err(error) = closed {
             all = false;
-            let log = partition.log.dir().display();
+            let dir = partition.log.dir();
+            let log = dir.display();
             tracing::warn!(%log, "not closed in order, it is scanned at the next start: {error}");
         }
     }

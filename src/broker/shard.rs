@@ -18,7 +18,8 @@ use crate::handlers::FetchSessions;
 use crate::metadata::MetadataImage;
 use crate::partition::fetch::FetchWatch;
 use crate::partition::{
-    fetch, offsets, produce, trim, FetchGroup, Operation, Outcome, PartitionTable,
+    fetch, offsets, produce, trim, FetchGroup, LogSize, MoveOrder, Operation, Outcome,
+    PartitionTable,
 };
 
 /// Everything one core's share of the broker knows. Made when the shard starts, lives on it.
@@ -193,8 +194,18 @@ impl Shard {
                 });
             }
             Operation::Sizes(keys) => {
-                let size = |key| self.table.get(key).map(|partition| partition.log.size_bytes());
+                let size = |key| {
+                    let log = &self.table.get(key)?.log;
+                    Some(LogSize { bytes: log.size_bytes(), moving: log.moving_size() })
+                };
                 answer(Outcome::Sizes(keys.iter().map(size).collect()));
+            }
+            Operation::Move(orders) => {
+                let begin = |order: MoveOrder| match self.begin_move(order.key, order.to) {
+                    Ok(()) => 0,
+                    Err(code) => code.code(),
+                };
+                answer(Outcome::Move(orders.into_iter().map(begin).collect()));
             }
             Operation::Epochs(queries) => {
                 answer(Outcome::Epochs(offsets::epoch_ends(&self.table, &queries)));

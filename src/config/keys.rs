@@ -151,6 +151,10 @@ pub const KEYS: &[Key] = &[
         c.cleaner_bytes_per_second = number(v, 0, u64::MAX)?;
         Ok(())
     }),
+    key("replica.alter.log.dirs.io.max.bytes.per.second", "0", "Bytes that moves between log directories read and write a second, on each shard; 0: not bounded.", |c, v| {
+        c.move_bytes_per_second = number(v, 0, u64::MAX)?;
+        Ok(())
+    }),
     key("auto.create.topics.enable", "true", "Whether asking for an unknown topic creates it.", |c, v| {
         c.auto_create_topics = boolean(v)?;
         Ok(())

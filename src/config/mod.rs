@@ -52,6 +52,7 @@ pub struct BrokerConfig {
     pub cleaner_key_bytes: usize,
     /// Of each shard; 0: not bounded.
     pub cleaner_bytes_per_second: u64,
+    pub move_bytes_per_second: u64,
     pub fetch_max_bytes: usize,
     pub fetch_session_slots: usize,
     pub topic_defaults: TopicConfig,
@@ -83,6 +84,7 @@ impl Default for BrokerConfig {
             cleaner_backoff_ms: 15_000,
             cleaner_key_bytes: 128 << 20,
             cleaner_bytes_per_second: 0,
+            move_bytes_per_second: 0,
             fetch_max_bytes: 55 << 20,
             fetch_session_slots: 1000,
             topic_defaults: TopicConfig::default(),

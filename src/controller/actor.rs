@@ -63,6 +63,16 @@ impl Actor {
             Command::CreatePartitions { topics, validate_only, answer } => {
                 let _ = answer.send(self.create_partitions(topics, validate_only).await);
             }
+            Command::MovePartition { topic, partition, to, answer } => {
+                let decided = self.controller.move_partition(topic, partition, to);
+                let decided = decided.and_then(|record| self.commit(vec![record]));
+                let changed = decided.is_ok();
+                // Before the shards are told: the one that asks holds its appends until it knows.
+                let _ = answer.send(decided);
+                if changed {
+                    self.publish().await;
+                }
+            }
             Command::AllocateProducerIds { answer } => {
                 let (first, record) = self.controller.allocate_producer_ids();
                 let committed = self.commit(vec![record]);

@@ -31,6 +31,13 @@ pub enum Command {
         validate_only: bool,
         answer: oneshot::Sender<Vec<Result<(), ApiError>>>,
     },
+    MovePartition {
+        topic: Uuid,
+        partition: i32,
+        /// Number of the log directory.
+        to: usize,
+        answer: oneshot::Sender<Result<(), ApiError>>,
+    },
     AllocateProducerIds {
         answer: oneshot::Sender<Result<i64, ApiError>>,
     },
@@ -87,6 +94,21 @@ impl ControllerHandle {
         timeout: Duration,
     ) -> Result<Vec<Result<(), ApiError>>, ErrorCode> {
         let make = |answer| Command::CreatePartitions { topics, validate_only, answer };
+        self.ask(make, timeout).await
+    }
+
+    /// Has a partition belong to another log directory from now on, durably: where it is now.
+    ///
+    /// # Errors
+    /// As [`ControllerHandle::create_topics`]; and, inside, why it was not decided.
+    pub async fn move_partition(
+        &self,
+        topic: Uuid,
+        partition: i32,
+        to: usize,
+        timeout: Duration,
+    ) -> Result<Result<(), ApiError>, ErrorCode> {
+        let make = |answer| Command::MovePartition { topic, partition, to, answer };
         self.ask(make, timeout).await
     }
 

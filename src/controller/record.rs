@@ -21,4 +21,10 @@ pub enum MetadataRecord {
     ProducerIds {
         next: i64,
     },
+    PartitionMoved {
+        topic: u128,
+        partition: u32,
+        /// Id of the log directory it is in from now on.
+        directory: String,
+    },
 }

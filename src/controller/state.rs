@@ -153,6 +153,20 @@ impl Controller {
                     }
                 }
             }
+            MetadataRecord::PartitionMoved { topic, partition, directory } => {
+                let id = Uuid::from_u128(*topic);
+                let topic = self.image.by_id.get(&id).cloned();
+                let topic = topic.ok_or_else(|| format!("topic {id} is not there"))?;
+                let mut topic = (*topic).clone();
+                let to = self.directory_number(directory);
+                let place = topic.partitions.get_mut(*partition as usize);
+                let place = place.ok_or_else(|| format!("topic {id} has no such partition"))?;
+                self.by_directory[place.log_dir] -= 1;
+                self.by_directory[to] += 1;
+                // Its shard stays: which one owns it is looked at again at the next start.
+                place.log_dir = to;
+                self.image.insert(topic);
+            }
             MetadataRecord::ProducerIds { next } => self.next_producer_id = *next,
         }
         self.image.epoch += 1;
@@ -164,14 +178,18 @@ impl Controller {
     fn place(&mut self, directories: &[String]) -> Vec<PartitionImage> {
         let mut out = Vec::with_capacity(directories.len());
         for id in directories {
-            let known = self.placement.directories.iter().position(|d| d == id);
-            let log_dir = known.unwrap_or_else(|| self.note_missing(id));
+            let log_dir = self.directory_number(id);
             self.by_directory[log_dir] += 1;
             let shard = self.shard_for(log_dir);
             self.by_shard[shard] += 1;
             out.push(PartitionImage { leader_epoch: 0, log_dir, shard: ShardId::new(shard) });
         }
         out
+    }
+
+    fn directory_number(&mut self, id: &str) -> usize {
+        let known = self.placement.directories.iter().position(|d| d == id);
+        known.unwrap_or_else(|| self.note_missing(id))
     }
 
     fn shard_for(&self, log_dir: usize) -> usize {
@@ -342,6 +360,33 @@ impl Controller {
         }?;
         let record = MetadataRecord::TopicDeleted { id: found.id.as_u128() };
         Ok((record, found.name.clone(), found.id))
+    }
+
+    /// Decides that a partition belongs to another log directory, where its log is already.
+    ///
+    /// # Errors
+    /// There is no such partition (any more), or no such directory.
+    pub fn move_partition(
+        &self,
+        topic: Uuid,
+        partition: i32,
+        to: usize,
+    ) -> Result<MetadataRecord, ApiError> {
+        let found = self.image.by_id.get(&topic);
+        let place = usize::try_from(partition).ok().and_then(|at| found?.partitions.get(at));
+        if place.is_none() {
+            let message = "The partition was deleted.";
+            return Err(ApiError::new(ErrorCode::UnknownTopicOrPartition, message));
+        }
+        if to >= self.placement.online {
+            let message = "The log directory is not there.";
+            return Err(ApiError::new(ErrorCode::LogDirNotFound, message));
+        }
+        Ok(MetadataRecord::PartitionMoved {
+            topic: topic.as_u128(),
+            partition: partition as u32,
+            directory: self.directory(to),
+        })
     }
 
     /// Decides about more partitions: `count` is the new total.

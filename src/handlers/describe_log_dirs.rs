@@ -1,8 +1,10 @@
 //! DescribeLogDirs (key 35), versions 1–4 (KIP-113, KIP-827): what each log directory holds, and
-//! how large its disk is. Knowingly missing: directories that are offline, moves between them.
+//! how large its disk is. A partition that is
+//! being moved is in two: where it is served from, and, as a future one, where it goes.
 
 use std::path::{Path, PathBuf};
 
+use corelane_shards::log::MovingSize;
 use corelane_shards::runtime::{spawn_blocking, ShardId};
 use kafka_protocol::messages::describe_log_dirs_request::DescribableLogDirTopic;
 use kafka_protocol::messages::describe_log_dirs_response::{
@@ -14,7 +16,7 @@ use super::route::Groups;
 use super::RequestContext;
 use crate::config::Advertise;
 use crate::metadata::TopicImage;
-use crate::partition::{Operation, Outcome, PartitionKey};
+use crate::partition::{LogSize, Operation, Outcome, PartitionKey};
 use crate::wire::{ErrorCode, StrBytes};
 
 /// One partition that is asked about.
@@ -23,6 +25,9 @@ struct Asked {
     index: i32,
     log_dir: usize,
     size: Option<u64>,
+    /// Whether this is a copy on its way, and the offsets that it has still to catch up with.
+    future: bool,
+    offset_lag: i64,
 }
 
 pub async fn handle(
@@ -40,7 +45,8 @@ pub async fn handle(
         let index = index as i32;
         groups.add(place.shard, asked.len(), PartitionKey { topic: topic.id, index });
         let topic = StrBytes::from_string(topic.name.to_string());
-        asked.push(Asked { topic, index, log_dir: place.log_dir, size: None });
+        let log_dir = place.log_dir;
+        asked.push(Asked { topic, index, log_dir, size: None, future: false, offset_lag: 0 });
     };
     let image = cx.shard.image();
     match &request.topics {
@@ -61,7 +67,11 @@ pub async fn handle(
     for (owner, places, keys) in groups.into_parts() {
         let Ok(routed) = cx.shard.route(owner, Operation::Sizes(keys)).await else { continue };
         if let Some(Outcome::Sizes(sizes)) = routed.outcome().await {
-            places.into_iter().zip(sizes).for_each(|(place, size)| asked[place].size = size);
+            for (place, size) in places.into_iter().zip(sizes) {
+                let Some(LogSize { bytes, moving }) = size else { continue };
+                asked[place].size = Some(bytes);
+                moving.map(|moving| note_future(cx, &mut asked, place, &moving));
+            }
         }
     }
     let mut results = Vec::with_capacity(cx.shard.config.log_dirs.len());
@@ -78,6 +88,16 @@ pub async fn handle(
     DescribeLogDirsResponse::default().with_results(results)
 }
 
+/// Adds the copy of a partition that is being moved.
+fn note_future(cx: &RequestContext, asked: &mut Vec<Asked>, of: usize, moving: &MovingSize) {
+    let log_dirs = &cx.shard.config.log_dirs;
+    let log_dir = log_dirs.iter().position(|dir| Some(dir.as_path()) == moving.future.parent());
+    let Some(log_dir) = log_dir else { return };
+    let (topic, index) = (asked[of].topic.clone(), asked[of].index);
+    let (size, offset_lag) = (Some(moving.bytes), moving.offset_lag);
+    asked.push(Asked { topic, index, log_dir, size, future: true, offset_lag });
+}
+
 /// Where each shard is shown as a node of its own, each tells of its own partitions.
 fn is_ours(cx: &RequestContext, owner: ShardId) -> bool {
     cx.shard.config.advertise == Advertise::Single || owner == cx.shard.id
@@ -92,7 +112,7 @@ fn failed(result: DescribeLogDirsResult, path: &Path) -> DescribeLogDirsResult {
 
 async fn describe(path: PathBuf, held: impl Iterator<Item = &Asked>) -> DescribeLogDirsResult {
     let mut topics: Vec<DescribeLogDirsTopic> = Vec::new();
-    for Asked { topic, index, size, .. } in held {
+    for Asked { topic, index, size, future, offset_lag, .. } in held {
         let Some(size) = size else { continue };
         if topics.last().is_none_or(|last| last.name.0 != *topic) {
             topics.push(DescribeLogDirsTopic::default().with_name(TopicName(topic.clone())));
@@ -101,7 +121,9 @@ async fn describe(path: PathBuf, held: impl Iterator<Item = &Asked>) -> Describe
             last.partitions.push(
                 DescribeLogDirsPartition::default()
                     .with_partition_index(*index)
-                    .with_partition_size(*size as i64),
+                    .with_partition_size(*size as i64)
+                    .with_offset_lag(*offset_lag)
+                    .with_is_future_key(*future),
             );
         }
     }

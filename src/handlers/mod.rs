@@ -1,6 +1,7 @@
 //! What each API does: one file an API, named as Kafka names it. `produce` is called by the
 //! connection itself, because its order matters; the rest goes through [`dispatch`].
 
+mod alter_replica_log_dirs;
 mod api_versions;
 mod create_partitions;
 mod create_topics;
@@ -74,6 +75,7 @@ pub async fn dispatch(
         ApiKey::InitProducerId => answer!(init_producer_id),
         ApiKey::OffsetForLeaderEpoch => answer!(offset_for_leader_epoch),
         ApiKey::DescribeConfigs => answer!(describe_configs),
+        ApiKey::AlterReplicaLogDirs => answer!(alter_replica_log_dirs),
         ApiKey::DescribeLogDirs => answer!(describe_log_dirs),
         ApiKey::CreatePartitions => answer!(create_partitions),
         ApiKey::DescribeCluster => answer!(describe_cluster),

@@ -11,7 +11,7 @@ mod table;
 pub mod trim;
 
 pub use operation::{
-    EpochEnd, EpochQuery, FetchEntry, FetchGroup, FetchOutcome, OffsetFound, OffsetQuery,
+    EpochEnd, EpochQuery, FetchEntry, FetchGroup, FetchOutcome, LogSize, MoveOrder, OffsetFound, OffsetQuery,
     Operation, Outcome, PartitionKey, ProduceGroup, ProduceOutcome, Trim,
 };
 pub use table::{Partition, PartitionTable};

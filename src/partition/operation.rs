@@ -1,5 +1,5 @@
 use bytes::Bytes;
-use corelane_shards::log::NewBatch;
+use corelane_shards::log::{MovingSize, NewBatch};
 use uuid::Uuid;
 
 use crate::wire::ErrorCode;
@@ -24,6 +24,7 @@ pub enum Operation {
     Epochs(Vec<EpochQuery>),
     Trim(Vec<Trim>),
     Sizes(Vec<PartitionKey>),
+    Move(Vec<MoveOrder>),
 }
 
 /// What comes back, in the order of the entries asked for.
@@ -34,8 +35,10 @@ pub enum Outcome {
     Epochs(Vec<EpochEnd>),
     /// New log start offsets.
     Trim(Vec<Result<i64, ErrorCode>>),
-    /// Bytes of the logs; `None` where one is not open.
-    Sizes(Vec<Option<u64>>),
+    /// `None` where a log is not open.
+    Sizes(Vec<Option<LogSize>>),
+    /// Kafka's error codes; 0: the move has begun.
+    Move(Vec<i16>),
 }
 
 /// Checked batches for one shard's partitions.
@@ -100,6 +103,19 @@ pub struct Trim {
     pub key: PartitionKey,
     /// −1: to the high watermark.
     pub offset: i64,
+}
+
+/// Move a partition to another log directory.
+pub struct MoveOrder {
+    pub key: PartitionKey,
+    /// Number of the log directory.
+    pub to: usize,
+}
+
+/// What a partition holds, and how far its move is, if one is under way.
+pub struct LogSize {
+    pub bytes: u64,
+    pub moving: Option<MovingSize>,
 }
 
 pub struct EpochQuery {

@@ -35,6 +35,7 @@ pub const APIS: &[Api] = &[
     api(ApiKey::InitProducerId, 0..=5),
     api(ApiKey::OffsetForLeaderEpoch, 2..=4),
     api(ApiKey::DescribeConfigs, 1..=4),
+    api(ApiKey::AlterReplicaLogDirs, 1..=2),
     api(ApiKey::DescribeLogDirs, 1..=4),
     api(ApiKey::CreatePartitions, 0..=3),
     api(ApiKey::DescribeCluster, 0..=2),

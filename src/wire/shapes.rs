@@ -123,6 +123,14 @@ const SHAPES: &[Shape] = &[
             from(3, BYTE),
         ],
     ),
+    shape(
+        ApiKey::AlterReplicaLogDirs,
+        2,
+        &[all(list(&Kind::Group(&[
+            all(TEXT),
+            all(list(&Kind::Group(&[all(TEXT), all(list(&I32))]))),
+        ])))],
+    ),
     shape(ApiKey::DescribeLogDirs, 2, &[all(list(&Kind::Group(&[all(TEXT), all(list(&I32))])))]),
     shape(
         ApiKey::CreatePartitions,

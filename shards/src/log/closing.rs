@@ -16,6 +16,7 @@ impl Log {
     /// The log was offline, or goes offline now.
     pub async fn close(self: &Rc<Self>) -> Result<(), LogError> {
         self.closed.set(true);
+        self.env.moves.changed.notify();
         let flushed = self.flush_and_trim().await;
         self.tell_all(LogError::Closed);
         flushed
@@ -65,11 +66,17 @@ impl Log {
         self.deleted.set(true);
         self.state.borrow_mut().fail("the partition was deleted".to_string());
         self.settled.notify();
+        self.env.moves.changed.notify();
         self.tell_all(LogError::Closed);
         let segments: Vec<i64> =
             self.state.borrow().segments().iter().map(|s| s.base_offset).collect();
         segments.into_iter().for_each(|segment| self.forget_files(segment));
         self.env.blocks.forget(self.id());
+    }
+
+    /// Whether its topic was deleted.
+    pub fn is_deleted(&self) -> bool {
+        self.deleted.get()
     }
 
     pub(super) fn is_closed(&self) -> bool {

@@ -10,6 +10,7 @@ use super::health::DirHealth;
 use super::journal::Journals;
 use super::loads::BlockLoads;
 use super::log::Log;
+use super::moving::Moves;
 use crate::disk::{DiskError, HandleCache};
 use crate::runtime::{Gate, TaskQueue};
 
@@ -20,6 +21,7 @@ pub struct LogEnv {
     pub blocks: BlockCache,
     pub loads: BlockLoads,
     pub(super) journals: Journals,
+    pub(super) moves: Moves,
     pub foreground: TaskQueue,
     pub background: TaskQueue,
     /// Writers hold a pass while they run: shutdown waits for them.
@@ -59,6 +61,7 @@ impl LogEnv {
             blocks: BlockCache::new(limits.block_bytes),
             loads: BlockLoads::default(),
             journals: Journals::new(limits.journal_file_bytes, limits.journal_batch_bytes),
+            moves: Moves::default(),
             foreground,
             background,
             gate: Gate::new(),

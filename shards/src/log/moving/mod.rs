@@ -16,11 +16,13 @@ use std::rc::Rc;
 use copy::Copy;
 pub use leftovers::{settle_moves, Home, UnfinishedMove, FUTURE_SUFFIX};
 
+use super::env::LogEnv;
 use super::error::LogError;
 use super::log::Log;
 use super::state::LogState;
 use super::throttle::Pace;
 use crate::disk::{self, DiskError};
+use crate::runtime::Signal;
 
 /// Left in the old directory just before the decision: where the metadata has the partition in
 /// another directory, one with this file in it is what a crash kept from being removed.
@@ -28,6 +30,9 @@ pub const MOVED_AWAY_FILE: &str = "moved-away";
 
 /// Appends are held up only while less than this is copied.
 const LITTLE_BYTES: u64 = 256 << 10;
+
+/// Logs of one shard that are copied at the same time.
+const MOVES_AT_ONCE: usize = 2;
 
 /// Where a log moves to, both in the same log directory.
 #[derive(Debug, Clone)]
@@ -74,6 +79,22 @@ pub struct Moving {
     copied: RefCell<BTreeMap<i64, u64>>,
     end_offset: Cell<i64>,
     cancelled: Cell<bool>,
+}
+
+/// Moves of a shard's logs: others wait for their turn.
+#[derive(Default)]
+pub struct Moves {
+    running: Cell<usize>,
+    pub(super) changed: Signal,
+}
+
+struct Turn(Rc<LogEnv>);
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        self.0.moves.running.set(self.0.moves.running.get() - 1);
+        self.0.moves.changed.notify();
+    }
 }
 
 /// Held while files of a log get or have names that a move must not miss.
@@ -139,6 +160,7 @@ impl Log {
     pub fn cancel_move(&self) -> bool {
         let moving = self.moving.borrow();
         moving.iter().for_each(|moving| moving.cancelled.set(true));
+        self.env.moves.changed.notify();
         moving.is_some()
     }
 
@@ -185,6 +207,7 @@ impl Log {
         F: FnOnce() -> Fut,
         Fut: Future<Output = Result<(), String>>,
     {
+        let _turn = self.take_turn(moving).await?;
         self.settled.until(|| !self.compacting.get()).await;
         self.may_move_on(moving)?;
         disk::ensure_dir(&target.future).await?;
@@ -205,6 +228,16 @@ impl Log {
         disk::rename(&target.future, &target.home).await?;
         self.switch(&target.home);
         Ok(())
+    }
+
+    /// Waits until few enough others are moved.
+    async fn take_turn(self: &Rc<Self>, moving: &Moving) -> Result<Turn, MoveError> {
+        let moves = &self.env.moves;
+        let mine = || moves.running.get() < MOVES_AT_ONCE || self.may_move_on(moving).is_err();
+        moves.changed.until(mine).await;
+        self.may_move_on(moving)?;
+        moves.running.set(moves.running.get() + 1);
+        Ok(Turn(Rc::clone(&self.env)))
     }
 
     /// Has nothing written any more, nor files renamed, until the move ends.
@@ -253,7 +286,9 @@ impl Log {
                 self.env.fail_dir_of(&target.future, &error.to_string());
             }
         }
-        if !decided {
+        // A move that the broker's stop ended goes on with the next start, which finds what is there.
+        let stopped = matches!(error, MoveError::Log(LogError::Closed)) && !self.is_deleted();
+        if !decided && !stopped {
             let marker = self.dir().join(MOVED_AWAY_FILE);
             let removed = async {
                 disk::remove_file(&marker).await?;
