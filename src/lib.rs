@@ -8,6 +8,7 @@ pub mod config;
 pub mod connection;
 pub mod controller;
 pub mod handlers;
+pub mod import;
 pub mod metadata;
 pub mod partition;
 pub mod wire;

@@ -24,8 +24,7 @@ fn topic() -> TopicName {
 fn produce(client: &mut Raw, number: u64) {
     let value = format!("{number:0>1000}");
     let batch = corelane_shards::log::batch::build::batch(&[value.as_bytes()], 1_000, None);
-    let partition =
-        PartitionProduceData::default().with_index(0).with_records(Some(batch.into()));
+    let partition = PartitionProduceData::default().with_index(0).with_records(Some(batch.into()));
     let topic = TopicProduceData::default().with_name(topic()).with_partition_data(vec![partition]);
     let request =
         ProduceRequest::default().with_acks(-1).with_timeout_ms(5_000).with_topic_data(vec![topic]);
@@ -50,8 +49,7 @@ fn move_to(broker: &Broker, dir: &Path, index: i32) -> i16 {
 /// The log directories of partition 0, and whether it is a copy on its way there.
 fn places(broker: &Broker) -> Vec<(PathBuf, bool)> {
     let request = DescribeLogDirsRequest::default().with_topics(None);
-    let answer: DescribeLogDirsResponse =
-        broker.client().ask(ApiKey::DescribeLogDirs, 4, &request);
+    let answer: DescribeLogDirsResponse = broker.client().ask(ApiKey::DescribeLogDirs, 4, &request);
     let mut places = Vec::new();
     for dir in &answer.results {
         for partition in dir.topics.iter().flat_map(|topic| &topic.partitions) {

@@ -8,14 +8,12 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use corelane_shards::disk;
-use corelane_shards::log::{
-    recover, JournalReplay, Log, LogConfig, LogError, LogId, Opening,
-};
+use corelane_shards::log::{recover, JournalReplay, Log, LogConfig, LogError, LogId, Opening};
 use corelane_shards::runtime::spawn_blocking;
 
 use super::moves::remove;
 use super::Shard;
-use crate::metadata::{MetadataImage, TopicImage};
+use crate::metadata::{partition_metadata, MetadataImage, TopicImage};
 use crate::partition::{Partition, PartitionKey};
 
 /// What an earlier process left in the log directories, in the order of the configuration.
@@ -100,7 +98,7 @@ impl Shard {
             journal: found.journals.get(log_dir).unwrap_or(&nothing),
         };
         let config = topic.config.log.clone();
-        let metadata = format!("version: 0\ntopic_id: {}", kafka_uuid(topic.id));
+        let metadata = partition_metadata(topic.id);
         match disk::read_small(&dir.join("partition.metadata")).await? {
             Some(text) if text.trim_ascii() == metadata.as_bytes() => {
                 return self.recover(&dir, config, opening).await;
@@ -172,26 +170,4 @@ async fn holds_records(dir: &Path) -> Result<bool, LogError> {
     };
     // A directory that is not there holds none; what else is wrong shows when it is used.
     Ok(spawn_blocking(holds).await.unwrap_or(false))
-}
-
-/// A topic id as Kafka prints it: 22 characters of URL-safe base64.
-pub fn kafka_uuid(id: uuid::Uuid) -> String {
-    const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-    let bits = id.as_u128();
-    // 128 bits are 21 digits of six bits and one of two, which is filled up with zeros.
-    let digit = |at: u32| match at {
-        21 => (bits << 4) & 63,
-        at => (bits >> (122 - 6 * at)) & 63,
-    };
-    (0..22).map(|at| char::from(ALPHABET[digit(at) as usize])).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    #[test]
-    fn topic_ids_are_printed_as_kafka_does() {
-        assert_eq!(super::kafka_uuid(uuid::Uuid::nil()), "A".repeat(22));
-        assert_eq!(super::kafka_uuid(uuid::Uuid::from_u128(1)), "AAAAAAAAAAAAAAAAAAAAAQ");
-        assert_eq!(super::kafka_uuid(uuid::Uuid::from_u128(u128::MAX)), "_____________________w");
-    }
 }

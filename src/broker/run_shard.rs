@@ -7,9 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::Arc;
 use std::time::Duration;
 
-use corelane_shards::log::{
-    Cleaner, DirHealth, JournalReplay, LogEnv, LogEnvLimits, Pace,
-};
+use corelane_shards::log::{Cleaner, DirHealth, JournalReplay, LogEnv, LogEnvLimits, Pace};
 use corelane_shards::net::Listener;
 use corelane_shards::runtime::{
     spawn_guarded, spawn_local, timeout, Gate, MemoryBudget, ShardContext, Task,

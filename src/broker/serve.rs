@@ -17,6 +17,7 @@ use super::run_shard::{run_shard, Launch};
 use super::Advertised;
 use crate::config::{Advertise, BrokerConfig, HostPort};
 use crate::controller::{self, Controller, ControllerHandle, MetadataStore, Placement, StoreError};
+use crate::metadata::kafka_uuid;
 
 /// Why the broker does not run; one line each, saying what to do.
 #[derive(Debug, thiserror::Error)]
@@ -167,7 +168,7 @@ fn open_dirs(config: &mut BrokerConfig) -> Result<Vec<LogDir>, ServeError> {
     let mut cluster_id = config.cluster_id.clone();
     let mut dirs: Vec<LogDir> = Vec::with_capacity(config.log_dirs.len());
     for path in std::mem::take(&mut config.log_dirs) {
-        let id = cluster_id.get_or_insert_with(|| super::apply::kafka_uuid(uuid::Uuid::new_v4()));
+        let id = cluster_id.get_or_insert_with(|| kafka_uuid(uuid::Uuid::new_v4()));
         let dir = match LogDir::open(&path, config.node_id, id) {
             Err(error @ LogDirError::Unusable { .. }) if !dirs.is_empty() => {
                 tracing::error!("{error}; its partitions are offline, the others go on");

@@ -4,6 +4,7 @@
 mod client;
 mod consume;
 mod format;
+mod import;
 mod log;
 mod produce;
 mod serve;
@@ -38,6 +39,8 @@ enum Command {
     Consume(consume::Args),
     /// Look at, check and mend segment files, while no broker runs on them.
     Log(log::Args),
+    /// Take over what another broker left.
+    Import(import::Args),
     /// Print the version.
     Version,
     /// Print a shell's completions.
@@ -69,6 +72,7 @@ pub fn main() -> i32 {
         Command::Produce(args) => produce::run(args),
         Command::Consume(args) => consume::run(args),
         Command::Log(args) => log::run(args),
+        Command::Import(args) => import::run(args),
         Command::Version => {
             println!("corelane {}", env!("CARGO_PKG_VERSION"));
             Ok(())

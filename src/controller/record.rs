@@ -21,6 +21,11 @@ pub enum MetadataRecord {
     ProducerIds {
         next: i64,
     },
+    /// Of each partition, where they are not 0.
+    LeaderEpochs {
+        topic: u128,
+        epochs: Vec<i32>,
+    },
     PartitionMoved {
         topic: u128,
         partition: u32,

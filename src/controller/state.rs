@@ -111,7 +111,14 @@ impl Controller {
             directories: topic.partitions.iter().map(|p| self.directory(p.log_dir)).collect(),
             configs: topic.overrides.clone().into_iter().collect(),
         };
-        let mut out: Vec<_> = self.image.topics.values().map(|t| topic(t)).collect();
+        let epochs = |topic: &TopicImage| {
+            let epochs: Vec<i32> = topic.partitions.iter().map(|p| p.leader_epoch).collect();
+            let any = epochs.iter().any(|epoch| *epoch != 0);
+            any.then_some(MetadataRecord::LeaderEpochs { topic: topic.id.as_u128(), epochs })
+        };
+        let topics = self.image.topics.values();
+        let mut out: Vec<_> =
+            topics.flat_map(|t| std::iter::once(topic(t)).chain(epochs(t))).collect();
         out.push(MetadataRecord::ProducerIds { next: self.next_producer_id });
         out
     }
@@ -138,10 +145,7 @@ impl Controller {
                 self.image.insert(topic);
             }
             MetadataRecord::PartitionsAdded { topic, directories } => {
-                let id = Uuid::from_u128(*topic);
-                let topic = self.image.by_id.get(&id).cloned();
-                let topic = topic.ok_or_else(|| format!("topic {id} is not there"))?;
-                let mut topic = (*topic).clone();
+                let mut topic = self.known(*topic)?;
                 topic.partitions.append(&mut self.place(directories));
                 self.image.insert(topic);
             }
@@ -153,14 +157,18 @@ impl Controller {
                     }
                 }
             }
-            MetadataRecord::PartitionMoved { topic, partition, directory } => {
-                let id = Uuid::from_u128(*topic);
-                let topic = self.image.by_id.get(&id).cloned();
-                let topic = topic.ok_or_else(|| format!("topic {id} is not there"))?;
-                let mut topic = (*topic).clone();
+            MetadataRecord::LeaderEpochs { topic, epochs } => {
+                let mut topic = self.known(*topic)?;
+                for (partition, epoch) in topic.partitions.iter_mut().zip(epochs) {
+                    partition.leader_epoch = *epoch;
+                }
+                self.image.insert(topic);
+            }
+            MetadataRecord::PartitionMoved { topic: id, partition, directory } => {
+                let mut topic = self.known(*id)?;
                 let to = self.directory_number(directory);
                 let place = topic.partitions.get_mut(*partition as usize);
-                let place = place.ok_or_else(|| format!("topic {id} has no such partition"))?;
+                let place = place.ok_or_else(|| format!("topic {id:x} has no such partition"))?;
                 self.by_directory[place.log_dir] -= 1;
                 self.by_directory[to] += 1;
                 // Its shard stays: which one owns it is looked at again at the next start.
@@ -171,6 +179,13 @@ impl Controller {
         }
         self.image.epoch += 1;
         Ok(())
+    }
+
+    /// A topic as it is, to be changed.
+    fn known(&self, id: u128) -> Result<TopicImage, String> {
+        let id = Uuid::from_u128(id);
+        let topic = self.image.by_id.get(&id).map(|topic| (**topic).clone());
+        topic.ok_or_else(|| format!("topic {id} is not there"))
     }
 
     /// Gives each partition to a shard: directories are spread over the shards as far as there

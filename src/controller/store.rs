@@ -1,4 +1,5 @@
-//! The controller's log on disk: `corelane-metadata/metadata.log` in the first log directory.
+//! The controller's log on disk: `corelane-metadata.log` in the first log directory, a file because
+//! Kafka takes no directories there but those of partitions.
 //!
 //! Eight bytes of magic and version, then frames of (u32 length, u32 CRC32C, both little-endian,
 //! rkyv bytes of a list of records), one per decision, each durable before it is acted on. When
@@ -10,6 +11,7 @@ use std::path::{Path, PathBuf};
 
 use super::record::MetadataRecord;
 
+const METADATA_FILE: &str = "corelane-metadata.log";
 const MAGIC: &[u8; 8] = b"CLMETA\x00\x01";
 const FRAME_HEADER_BYTES: usize = 8;
 /// A log larger than this is written anew.
@@ -41,10 +43,8 @@ impl MetadataStore {
     /// # Errors
     /// See [`StoreError`].
     pub fn open(dir: &Path) -> Result<(MetadataStore, Vec<MetadataRecord>), StoreError> {
-        let dir = dir.join("corelane-metadata");
-        let path = dir.join("metadata.log");
+        let path = dir.join(METADATA_FILE);
         let io = |why| StoreError::Io { path: path.clone(), why };
-        fs::create_dir_all(&dir).map_err(io)?;
         let bytes = match fs::read(&path) {
             Ok(bytes) if !bytes.is_empty() => bytes,
             Ok(_) => MAGIC.to_vec(),
@@ -179,14 +179,14 @@ mod tests {
         let (mut store, _) = MetadataStore::open(dir).expect("opens");
         store.append(&[deleted(1), deleted(2)]).expect("appends");
         store.append(&[deleted(3)]).expect("appends");
-        fs::read(dir.join("corelane-metadata/metadata.log")).expect("reads")
+        fs::read(dir.join(METADATA_FILE)).expect("reads")
     }
 
     #[test]
     fn a_torn_last_decision_is_cut_and_the_rest_stays() {
         let dir = tempfile::tempdir().expect("a directory");
         let bytes = written(dir.path());
-        let path = dir.path().join("corelane-metadata/metadata.log");
+        let path = dir.path().join(METADATA_FILE);
         let (_, two) = parse(&path, &bytes[..bytes.len() - 1]).expect("two of three");
         for cut in two..bytes.len() {
             fs::write(&path, &bytes[..cut]).expect("writes");
@@ -202,7 +202,7 @@ mod tests {
     fn after_a_write_that_failed_and_could_not_be_undone_nothing_is_written() {
         let dir = tempfile::tempdir().expect("a directory");
         let bytes = written(dir.path());
-        let path = dir.path().join("corelane-metadata/metadata.log");
+        let path = dir.path().join(METADATA_FILE);
         let (mut store, _) = MetadataStore::open(dir.path()).expect("opens");
         let good = std::mem::replace(&mut store.file, File::open(&path).expect("to read only"));
         assert!(store.append(&[deleted(4)]).is_err());
@@ -216,7 +216,7 @@ mod tests {
     fn damage_before_the_end_is_named_and_nothing_is_changed() {
         let dir = tempfile::tempdir().expect("a directory");
         let mut bytes = written(dir.path());
-        let path = dir.path().join("corelane-metadata/metadata.log");
+        let path = dir.path().join(METADATA_FILE);
         bytes[20] ^= 1;
         fs::write(&path, &bytes).expect("writes");
         let error = MetadataStore::open(dir.path()).expect_err("damaged").to_string();

@@ -2,11 +2,13 @@
 //! by everything above the wire; made by the controller alone.
 
 mod image;
+mod kafka_uuid;
 mod name;
 mod topic_config;
 mod topic_keys;
 
 pub use image::{MetadataImage, PartitionImage, TopicImage};
+pub use kafka_uuid::{kafka_uuid, partition_metadata};
 pub use name::TopicName;
 pub use topic_config::{TimestampType, TopicConfig};
 pub use topic_keys::{TopicKey, TOPIC_KEYS};

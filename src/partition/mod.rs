@@ -11,8 +11,8 @@ mod table;
 pub mod trim;
 
 pub use operation::{
-    EpochEnd, EpochQuery, FetchEntry, FetchGroup, FetchOutcome, LogSize, MoveOrder, OffsetFound, OffsetQuery,
-    Operation, Outcome, PartitionKey, ProduceGroup, ProduceOutcome, Trim,
+    EpochEnd, EpochQuery, FetchEntry, FetchGroup, FetchOutcome, LogSize, MoveOrder, OffsetFound,
+    OffsetQuery, Operation, Outcome, PartitionKey, ProduceGroup, ProduceOutcome, Trim,
 };
 pub use table::{Partition, PartitionTable};
 

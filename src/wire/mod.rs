@@ -27,6 +27,7 @@ pub use header::{parse_header, RequestHeader};
 pub use kafka_protocol::messages::ApiKey;
 pub use kafka_protocol::protocol::StrBytes;
 pub use kafka_protocol::ResponseError as ErrorCode;
+pub use reader::Reader;
 pub use shape::Checked;
 pub use uuid::Uuid;
 

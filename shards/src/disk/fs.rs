@@ -3,6 +3,7 @@
 
 use std::fs;
 use std::io::{self, Write};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -81,7 +82,8 @@ const FREED_AT_ONCE: u64 = 4 << 20;
 const BETWEEN_STEPS: Duration = Duration::from_millis(5);
 
 /// Removes a file of many megabytes in steps: a file system frees (and the disk may discard) its
-/// space in one transaction, for which durable writes of others would wait. A missing one is fine.
+/// space in one transaction, for which durable writes of others would wait. One that has other names,
+/// too (a link that an import made), stays as it is under those. A missing one is fine.
 pub async fn remove_large_file(path: &Path) -> Result<(), DiskError> {
     if sim::of(path).is_some() {
         return remove_file(path).await;
@@ -89,7 +91,10 @@ pub async fn remove_large_file(path: &Path) -> Result<(), DiskError> {
     // On the blocking thread: nothing is read or written, and the file may go at any moment.
     let mut size = blocking("size", path, |path| match fs::metadata(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(0),
-        meta => Ok(meta?.len()),
+        meta => {
+            let meta = meta?;
+            Ok(if meta.nlink() > 1 { 0 } else { meta.len() })
+        }
     })
     .await?;
     while size > FREED_AT_ONCE {

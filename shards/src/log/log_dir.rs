@@ -10,10 +10,10 @@ use uuid::Uuid;
 
 /// Ends the name of a deleted partition's directory until it is gone, as in Kafka.
 pub const DELETED_SUFFIX: &str = "-delete";
-const LOCK_FILE: &str = ".lock";
+pub const LOCK_FILE: &str = ".lock";
 const META_FILE: &str = "meta.properties";
 /// Kafka's name for it: written last when everything is closed, removed first at start.
-const CLEAN_FILE: &str = ".kafka_cleanshutdown";
+pub const CLEAN_FILE: &str = ".kafka_cleanshutdown";
 
 /// Why a log directory cannot be used; each says what to do.
 #[derive(Debug, thiserror::Error)]
@@ -32,6 +32,22 @@ pub struct MetaProperties {
     pub cluster_id: String,
     pub node_id: i32,
     pub directory_id: String,
+}
+
+impl MetaProperties {
+    /// What `dir` says of itself; `None` where it says nothing.
+    ///
+    /// # Errors
+    /// The file cannot be read, or has not what version 1 has.
+    pub fn read(dir: &Path) -> Result<Option<MetaProperties>, LogDirError> {
+        let path = dir.join(META_FILE);
+        let bad = |reason: String| LogDirError::BadMeta { path: path.clone(), reason };
+        match fs::read_to_string(&path) {
+            Ok(text) => parse_meta(&text).map(Some).map_err(bad),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(bad(error.to_string())),
+        }
+    }
 }
 
 /// A locked log directory; the lock ends with the value.
@@ -69,6 +85,17 @@ impl LogDir {
         }
         remove_deleted(path).map_err(unusable)?;
         Ok(LogDir { path: path.to_path_buf(), _lock: lock, meta, was_clean })
+    }
+
+    /// Makes a directory with the identity of another one, whose content it is about to get.
+    ///
+    /// # Errors
+    /// As [`LogDir::open`].
+    pub fn adopt(path: &Path, meta: &MetaProperties) -> Result<LogDir, LogDirError> {
+        let unusable = |why| LogDirError::Unusable { path: path.to_path_buf(), why };
+        fs::create_dir_all(path).map_err(unusable)?;
+        write_meta(path, meta).map_err(unusable)?;
+        LogDir::open(path, meta.node_id, &meta.cluster_id)
     }
 
     pub fn path(&self) -> &Path {
@@ -123,26 +150,19 @@ fn load_or_create_meta(
 ) -> Result<MetaProperties, LogDirError> {
     let path = dir.join(META_FILE);
     let bad = |reason: String| LogDirError::BadMeta { path: path.clone(), reason };
-    match fs::read_to_string(&path) {
-        Ok(text) => {
-            let meta = parse_meta(&text).map_err(bad)?;
-            if meta.node_id != node_id {
-                return Err(bad(format!(
-                    "the directory belongs to node.id {} and the configuration says {node_id}",
-                    meta.node_id
-                )));
-            }
-            Ok(meta)
-        }
-        Err(e) if e.kind() == io::ErrorKind::NotFound => {
-            let directory_id = Uuid::new_v4().simple().to_string();
-            let cluster_id = cluster_id.to_string();
-            let meta = MetaProperties { cluster_id, node_id, directory_id };
-            write_meta(dir, &meta).map_err(|e| bad(e.to_string()))?;
-            Ok(meta)
-        }
-        Err(e) => Err(bad(e.to_string())),
+    let Some(meta) = MetaProperties::read(dir)? else {
+        let directory_id = Uuid::new_v4().simple().to_string();
+        let meta = MetaProperties { cluster_id: cluster_id.to_string(), node_id, directory_id };
+        write_meta(dir, &meta).map_err(|e| bad(e.to_string()))?;
+        return Ok(meta);
+    };
+    if meta.node_id != node_id {
+        return Err(bad(format!(
+            "the directory belongs to node.id {} and the configuration says {node_id}",
+            meta.node_id
+        )));
     }
+    Ok(meta)
 }
 
 fn parse_meta(text: &str) -> Result<MetaProperties, String> {

@@ -42,14 +42,14 @@ mod throttle;
 mod writing;
 
 pub use self::log::{AppendWaiter, EndWatcher, Log};
-pub use compaction::{Cleaner, Compacted};
+pub use compaction::{Cleaner, Compacted, CLEANER_OFFSET_FILE};
 pub use config::{Durability, LogConfig};
 pub use env::{LogEnv, LogEnvLimits};
 pub use error::LogError;
 pub use health::DirHealth;
 pub use index::SegmentIndex;
 pub use journal::{JournalReplay, LogId, JOURNAL_SUFFIX};
-pub use log_dir::{LogDir, LogDirError, MetaProperties, DELETED_SUFFIX};
+pub use log_dir::{LogDir, LogDirError, MetaProperties, CLEAN_FILE, DELETED_SUFFIX, LOCK_FILE};
 pub use moving::{
     settle_moves, Home, MoveError, MoveTarget, MovingSize, UnfinishedMove, FUTURE_SUFFIX,
     MOVED_AWAY_FILE,
@@ -57,7 +57,7 @@ pub use moving::{
 pub use producers::{Producers, SequenceCheck};
 pub use reader::Records;
 pub use recovery::{recover, Opening, Recovered};
-pub use retention::Expired;
+pub use retention::{Expired, LOG_START_FILE};
 pub use scan::{examine, scan, Examined, Scanned};
 pub use segment::{file_path, parse_file_name};
 pub use state::{Appended, LogState, NewBatch};

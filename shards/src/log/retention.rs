@@ -16,7 +16,7 @@ use crate::runtime::sleep;
 /// Ends the name of a deleted segment's file until it is gone, as in Kafka.
 pub(super) const DELETED_SUFFIX: &str = "deleted";
 /// Holds the log start offset where it lies within a segment.
-pub(super) const LOG_START_FILE: &str = "log-start-offset";
+pub const LOG_START_FILE: &str = "log-start-offset";
 
 /// What a look at a log's age and size comes to.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

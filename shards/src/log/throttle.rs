@@ -25,12 +25,7 @@ pub struct Throttle {
 
 impl Throttle {
     pub fn new(pace: Pace) -> Self {
-        Throttle {
-            since: Instant::now(),
-            bytes: 0,
-            pace,
-            slice_began: Instant::now(),
-        }
+        Throttle { since: Instant::now(), bytes: 0, pace, slice_began: Instant::now() }
     }
 
     /// Notes bytes that were read or written, and waits where they were too many.

@@ -14,3 +14,4 @@ mod swap;
 
 pub use run::{Cleaner, Compacted};
 pub(super) use swap::finish_swaps;
+pub use swap::CLEANER_OFFSET_FILE;

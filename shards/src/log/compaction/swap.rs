@@ -13,7 +13,7 @@ use crate::log::scan::scan;
 use crate::log::segment::{file_path, parse_file_name};
 
 /// Holds the offset below which a log was compacted.
-const CLEANER_OFFSET_FILE: &str = "cleaner-offset";
+pub const CLEANER_OFFSET_FILE: &str = "cleaner-offset";
 
 const EXTENSIONS: [&str; 3] = ["log", "index", "timeindex"];
 

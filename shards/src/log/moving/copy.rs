@@ -57,9 +57,8 @@ impl<'a> Copy<'a> {
     async fn round(&mut self, last: bool) -> Result<u64, MoveError> {
         let (parts, end) = {
             let state = self.log.state.borrow();
-            let part = |s: &Segment| {
-                Part { base: s.base_offset, written: s.written, sealed: s.sealed }
-            };
+            let part =
+                |s: &Segment| Part { base: s.base_offset, written: s.written, sealed: s.sealed };
             // The file after one that is not sealed is not there yet: with it, an end would be
             // found behind what was never written.
             let sealed = state.segments().iter().take_while(|s| s.sealed).count();
@@ -106,7 +105,13 @@ impl<'a> Copy<'a> {
         Ok(part.written - from)
     }
 
-    async fn bytes(&mut self, from: &File, to: &File, start: u64, end: u64) -> Result<(), MoveError> {
+    async fn bytes(
+        &mut self,
+        from: &File,
+        to: &File,
+        start: u64,
+        end: u64,
+    ) -> Result<(), MoveError> {
         let mut at = start;
         while at < end {
             self.log.may_move_on(self.moving)?;
