@@ -1,13 +1,17 @@
 //! One shard's life: opens its partitions, lets clients in when all shards are ready, and closes
 //! everything in order.
 
+use std::collections::HashMap;
 use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use corelane_shards::log::{Cleaner, DirHealth, JournalReplay, LogEnv, LogEnvLimits, Pace};
+use corelane_shards::log::{
+    Checkpoint, Cleaner, DirHealth, JournalReplay, LogEnv, LogEnvLimits, Pace,
+};
 use corelane_shards::net::Listener;
 use corelane_shards::runtime::{
     spawn_guarded, spawn_local, timeout, Gate, MemoryBudget, ShardContext, Task,
@@ -45,7 +49,7 @@ const FULL_DISK_RETRY: Duration = Duration::from_secs(1);
 const JOURNAL_PART: u64 = 16;
 const MOST_JOURNAL_BYTES: u64 = 32 << 20;
 
-type UpdateEnd = std::sync::Mutex<Option<mpsc::UnboundedReceiver<ImageUpdate>>>;
+type UpdateEnd = Mutex<Option<mpsc::UnboundedReceiver<ImageUpdate>>>;
 
 /// What every shard is started with.
 #[derive(Clone)]
@@ -68,6 +72,8 @@ pub(super) struct Launch {
     /// Whether every partition could be opened: until then journals are kept.
     pub all_opened: Arc<AtomicBool>,
     pub all_closed: Arc<AtomicBool>,
+    /// What each log directory's partitions were when they were closed.
+    pub checkpoints: Arc<Mutex<HashMap<PathBuf, Vec<Checkpoint>>>>,
 }
 
 pub(super) async fn run_shard(
@@ -253,9 +259,18 @@ async fn stop_shard(shard: &Rc<Shard>, launch: &Launch) {
     for (closed, partition) in
         futures_util::future::join_all(closing).await.into_iter().zip(&partitions)
     {
-        if let Err(error) = closed {
+        let told = match closed {
+            Ok(()) => partition.log.checkpoint().await,
+            Err(error) => Err(error),
+        };
+        let dir = partition.log.dir();
+        let told = told.map(|checkpoint| {
+            let log_dir = dir.parent().map(Path::to_path_buf).unwrap_or_default();
+            let mut checkpoints = launch.checkpoints.lock().unwrap_or_else(|e| e.into_inner());
+            checkpoints.entry(log_dir).or_default().push(checkpoint);
+        });
+        if let Err(error) = told {
             all = false;
-            let dir = partition.log.dir();
             let log = dir.display();
             tracing::warn!(%log, "not closed in order, it is scanned at the next start: {error}");
         }

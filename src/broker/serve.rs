@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::Arc;
 use std::time::Duration;
 
-use corelane_shards::log::{DirHealth, LogDir, LogDirError};
+use corelane_shards::log::{write_checkpoints, DirHealth, LogDir, LogDirError};
 use corelane_shards::net::port_is_free;
 use corelane_shards::runtime::{
     preflight, Engine, EngineConfig, PreflightError, ShardFailed, Shutdown, StartError,
@@ -105,7 +105,9 @@ pub fn serve(config: BrokerConfig) -> Result<(), ServeError> {
         drained: Arc::new(Barrier::new(shards)),
         all_opened: Arc::new(AtomicBool::new(true)),
         all_closed: Arc::new(AtomicBool::new(true)),
+        checkpoints: Arc::default(),
     };
+    let checkpoints = Arc::clone(&launch.checkpoints);
     let all_closed = Arc::clone(&launch.all_closed);
     let health = launch.health.clone();
     let engine = Engine::start(&engine_config, shutdown.clone(), move |context| {
@@ -135,8 +137,11 @@ pub fn serve(config: BrokerConfig) -> Result<(), ServeError> {
     shutdown.request();
     engine.join()?;
     if all_closed.load(Ordering::SeqCst) {
+        let checkpoints = checkpoints.lock().unwrap_or_else(|e| e.into_inner());
         for dir in &dirs {
-            if let Err(error) = dir.mark_clean() {
+            let held = checkpoints.get(dir.path()).map_or(&[][..], Vec::as_slice);
+            let marked = write_checkpoints(dir.path(), held).and_then(|()| dir.mark_clean());
+            if let Err(error) = marked {
                 tracing::warn!(dir = %dir.path().display(), "not marked as clean: {error}");
             }
         }

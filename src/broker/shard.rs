@@ -208,7 +208,10 @@ impl Shard {
                 answer(Outcome::Move(orders.into_iter().map(begin).collect()));
             }
             Operation::Epochs(queries) => {
-                answer(Outcome::Epochs(offsets::epoch_ends(&self.table, &queries)));
+                let shard = Rc::clone(self);
+                spawn_guarded(&self.gate, "epochs", async move {
+                    answer(Outcome::Epochs(offsets::epoch_ends(&shard.table, &queries).await));
+                });
             }
         }
     }

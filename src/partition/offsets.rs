@@ -6,9 +6,7 @@ use corelane_shards::log::batch::{first_at_or_after, BatchHeader, Codec};
 use corelane_shards::log::{Log, LogError};
 use corelane_shards::runtime::spawn_blocking;
 
-use super::{
-    error_code, EpochEnd, EpochQuery, OffsetFound, OffsetQuery, Partition, PartitionTable,
-};
+use super::{error_code, EpochEnd, EpochQuery, OffsetFound, OffsetQuery, PartitionTable};
 use crate::wire::ErrorCode;
 
 /// Kafka's names for the ends of a log (KIP-734, KIP-405, KIP-1005).
@@ -67,26 +65,28 @@ async fn at_time(log: &Rc<Log>, time_ms: i64) -> Result<Option<(i64, i64)>, LogE
     Ok(Some((offset.max(log.log_start()), timestamp)))
 }
 
-pub fn epoch_ends(table: &PartitionTable, queries: &[EpochQuery]) -> Vec<EpochEnd> {
-    let end = |query: &EpochQuery| match table.find(&query.key) {
-        Err(code) => Err(code),
-        Ok(partition) => {
-            partition.check_epoch(query.current_leader_epoch)?;
-            Ok(epoch_end(&partition, query.leader_epoch))
-        }
-    };
-    let failed =
-        |code: ErrorCode| EpochEnd { error_code: code.code(), leader_epoch: -1, end_offset: -1 };
-    queries.iter().map(|query| end(query).unwrap_or_else(failed)).collect()
+/// Where each of the leader epochs asked for ends.
+pub async fn epoch_ends(table: &PartitionTable, queries: &[EpochQuery]) -> Vec<EpochEnd> {
+    let mut ends = Vec::with_capacity(queries.len());
+    for query in queries {
+        let (error_code, found) = match epoch_end(table, query).await {
+            Ok(found) => (0, found),
+            Err(code) => (code.code(), None),
+        };
+        let (leader_epoch, end_offset) = found.unwrap_or((-1, -1));
+        ends.push(EpochEnd { error_code, leader_epoch, end_offset });
+    }
+    ends
 }
 
-/// An unreplicated log has had one leader epoch from its start on.
-fn epoch_end(partition: &Partition, asked: i32) -> EpochEnd {
-    let ours = partition.leader_epoch.get();
-    match asked {
-        asked if asked == ours => {
-            EpochEnd { error_code: 0, leader_epoch: ours, end_offset: partition.log.log_end() }
-        }
-        _ => EpochEnd { error_code: 0, leader_epoch: -1, end_offset: -1 },
-    }
+async fn epoch_end(
+    table: &PartitionTable,
+    query: &EpochQuery,
+) -> Result<Option<(i32, i64)>, ErrorCode> {
+    let partition = table.find(&query.key)?;
+    partition.check_epoch(query.current_leader_epoch)?;
+    let epochs = partition.log.leader_epochs().await;
+    let epochs = epochs.map_err(|_| ErrorCode::KafkaStorageError)?;
+    let log_end = partition.log.log_end();
+    Ok(epochs.end_of(query.leader_epoch, partition.leader_epoch.get(), log_end))
 }

@@ -279,6 +279,7 @@ mod tests {
             OffsetForLeaderEpoch => OffsetForLeaderEpochRequest,
             DescribeConfigs => DescribeConfigsRequest,
             CreatePartitions => CreatePartitionsRequest,
+            AlterReplicaLogDirs => AlterReplicaLogDirsRequest,
             DescribeLogDirs => DescribeLogDirsRequest,
             DescribeCluster => DescribeClusterRequest,
         )

@@ -59,7 +59,8 @@ impl Broker {
         Broker::start_at(&self.address, setup, self.data.clone(), dir)
     }
 
-    fn start_on(setup: Setup, data: PathBuf, dir: std::rc::Rc<tempfile::TempDir>) -> Broker {
+    /// Starts on a directory that is there, in `dir`.
+    pub fn start_on(setup: Setup, data: PathBuf, dir: std::rc::Rc<tempfile::TempDir>) -> Broker {
         Broker::start_at("127.0.0.1:0", setup, data, dir)
     }
 

@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use super::config::{Durability, LogConfig};
 use super::env::LogEnv;
+use super::epochs::{self, LeaderEpochs};
 use super::error::LogError;
 use super::health::DirHealth;
 use super::journal::LogId;
@@ -88,7 +89,7 @@ impl Log {
     ) -> Result<Rc<Log>, LogError> {
         disk::ensure_dir(dir).await?;
         disk::replace_file(&dir.join("partition.metadata"), metadata.into_bytes()).await?;
-        disk::replace_file(&dir.join("leader-epoch-checkpoint"), b"0\n1\n0 0\n".to_vec()).await?;
+        epochs::write(dir, &LeaderEpochs::first(0)).await?;
         for extension in ["log", "index", "timeindex"] {
             disk::write_small(&file_path(dir, 0, extension), Vec::new()).await?;
         }

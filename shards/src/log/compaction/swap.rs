@@ -19,7 +19,7 @@ const EXTENSIONS: [&str; 3] = ["log", "index", "timeindex"];
 
 impl Log {
     /// Everything below was compacted before.
-    pub(super) async fn first_dirty(&self) -> Result<i64, LogError> {
+    pub(in crate::log) async fn first_dirty(&self) -> Result<i64, LogError> {
         if let Some(known) = self.first_dirty.get() {
             return Ok(known);
         }
