@@ -36,6 +36,17 @@ fn produce(client: &mut Raw, number: usize) -> (i16, i64) {
     (partition.error_code, partition.base_offset)
 }
 
+/// Error code and new log start offset.
+fn delete_records(client: &mut Raw, offset: i64) -> (i16, i64) {
+    use kafka_protocol::messages::delete_records_request::*;
+    let partition = DeleteRecordsPartition::default().with_offset(offset);
+    let topic = DeleteRecordsTopic::default().with_name(topic()).with_partitions(vec![partition]);
+    let request = DeleteRecordsRequest::default().with_timeout_ms(5_000).with_topics(vec![topic]);
+    let response: DeleteRecordsResponse = client.ask(ApiKey::DeleteRecords, 2, &request);
+    let partition = &response.topics[0].partitions[0];
+    (partition.error_code, partition.low_watermark)
+}
+
 /// The record at an offset.
 fn fetch(client: &mut Raw, offset: i64) -> Vec<u8> {
     let partition = FetchPartition::default().with_fetch_offset(offset).with_partition_max_bytes(1);
@@ -57,10 +68,10 @@ fn a_full_disk_refuses_loses_nothing_and_goes_on_when_there_is_space() {
         eprintln!("skipped: this user may not mount a file system");
         return;
     }
-    let extra = "\"log.segment.bytes\" = 1000000".to_string();
+    let extra = "\"log.segment.bytes\" = 1000000\n\"log.segment.delete.delay.ms\" = 0".to_string();
     let setup = Setup { extra, disk_size: Some("16m"), ..Setup::new("single") };
     let mut broker = Broker::start(setup);
-    broker.run(&["topic", "create", "t"], b"");
+    broker.run(&["topic", "create", "t", "small"], b"");
     let mut client = broker.client();
     let mut acknowledged = Vec::new();
     for number in 0..100 {
@@ -83,6 +94,20 @@ fn a_full_disk_refuses_loses_nothing_and_goes_on_when_there_is_space() {
     }
     assert!(refused > 100, "{refused} were refused, with less than a segment of space");
     assert!(holds(&fetch(&mut client, 0), 0), "reads go on");
+    while file.write_all(&[0; 512]).is_ok() {}
+    broker.run(&["topic", "delete", "small"], b"");
+    while file.write_all(&[0; 512]).is_ok() {}
+    // What is deleted makes room: nobody has to clear up beside the broker.
+    let last = acknowledged.last().expect("some").0;
+    assert_eq!(delete_records(&mut client, last), (0, last));
+    support::eventually("writes go on with the space of deleted records", || {
+        let (code, offset) = produce(&mut client, 999);
+        if code == 0 {
+            acknowledged.push((offset, 999));
+        }
+        code == 0
+    });
+    acknowledged.retain(|(offset, _)| *offset >= last);
     drop(file);
     fs::remove_file(&filler).expect("removes");
     support::eventually("writes go on without a restart", || {

@@ -198,6 +198,9 @@ fn every_api_answers_in_every_version_it_is_advertised_for() {
                     let request = OffsetForLeaderEpochRequest::default().with_topics(vec![topic]);
                     ask!(request, OffsetForLeaderEpochResponse);
                 }
+                ApiKey::AlterReplicaLogDirs => {
+                    ask!(AlterReplicaLogDirsRequest::default(), AlterReplicaLogDirsResponse);
+                }
                 ApiKey::DescribeLogDirs => {
                     let request = DescribeLogDirsRequest::default().with_topics(None);
                     let response: DescribeLogDirsResponse = client.ask(api.key, version, &request);

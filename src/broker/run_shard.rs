@@ -175,7 +175,12 @@ async fn forget_journals(launch: &Launch, journals: &[JournalReplay]) {
 fn spawn_retention(shard: &Rc<Shard>, context: &ShardContext<Operation, Outcome>) -> Task<()> {
     let shard = Rc::clone(shard);
     let interval = Duration::from_millis(shard.config.retention_check_ms);
-    context.background.spawn(async move { trim::delete_expired(&shard.table, interval).await })
+    context.background.spawn(async move {
+        // One shard does it for all.
+        let first = shard.id.index() == 0;
+        let reserves = if first { &shard.config.log_dirs[..] } else { &[] };
+        trim::delete_expired(&shard.table, interval, reserves).await;
+    })
 }
 
 fn spawn_cleaner(

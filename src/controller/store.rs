@@ -9,10 +9,14 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
+use rustix::fs::{fallocate, FallocateFlags};
+
 use super::record::MetadataRecord;
 
 const METADATA_FILE: &str = "corelane-metadata.log";
 const MAGIC: &[u8; 8] = b"CLMETA\x00\x01";
+/// Space kept behind the end of the log.
+const RESERVE_BYTES: u64 = 256 << 10;
 const FRAME_HEADER_BYTES: usize = 8;
 /// A log larger than this is written anew.
 const COMPACT_ABOVE_BYTES: u64 = 1 << 20;
@@ -32,6 +36,8 @@ pub struct MetadataStore {
     path: PathBuf,
     file: File,
     len: u64,
+    /// Space is reserved up to here.
+    reserved: u64,
     /// What the file holds behind `len` is not known.
     broken: bool,
 }
@@ -84,7 +90,21 @@ impl MetadataStore {
             return Err(io(why));
         }
         self.len += frame.len() as u64;
+        self.reserve();
         Ok(())
+    }
+
+    /// Keeps space behind the file's end, so that decisions (deletions among them) can be made when
+    /// the disk is full.
+    fn reserve(&mut self) {
+        if self.reserved >= self.len + RESERVE_BYTES / 2 {
+            return;
+        }
+        // Without it there is only what is free then.
+        let ahead = fallocate(&self.file, FallocateFlags::KEEP_SIZE, self.len, RESERVE_BYTES);
+        if ahead.is_ok() {
+            self.reserved = self.len + RESERVE_BYTES;
+        }
     }
 
     /// Writes the log anew where it has grown to more than twice what it stands for.
@@ -118,7 +138,10 @@ impl MetadataStore {
         }
         let file = OpenOptions::new().append(true).open(path)?;
         let len = content.len() as u64;
-        Ok(MetadataStore { path: path.to_path_buf(), file, len, broken: false })
+        let path = path.to_path_buf();
+        let mut store = MetadataStore { path, file, len, reserved: 0, broken: false };
+        store.reserve();
+        Ok(store)
     }
 }
 

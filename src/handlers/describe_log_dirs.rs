@@ -70,7 +70,9 @@ pub async fn handle(
             for (place, size) in places.into_iter().zip(sizes) {
                 let Some(LogSize { bytes, moving }) = size else { continue };
                 asked[place].size = Some(bytes);
-                moving.map(|moving| note_future(cx, &mut asked, place, &moving));
+                if let Some(moving) = moving {
+                    note_future(cx, &mut asked, place, &moving);
+                }
             }
         }
     }

@@ -123,7 +123,7 @@ fn closed_in_order(dir: &Path) -> Result<MetaProperties, ImportError> {
 fn keep_known_configs(found: &mut Found) {
     let defaults = TopicConfig::default();
     for topic in found.topics.values_mut() {
-        topic.configs.retain(|name, value| match defaults.with([(&*name, &*value)]) {
+        topic.configs.retain(|name, value| match defaults.with([(name, &*value)]) {
             Ok(_) => true,
             Err(why) => {
                 found.left_out.push((topic.name.clone(), format!("{name}={value}"), why));

@@ -7,6 +7,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::reserve::write_reserved;
 use super::{sim, DiskError};
 use crate::runtime::{sleep, spawn_blocking};
 
@@ -143,20 +144,30 @@ pub async fn read_small(path: &Path) -> Result<Option<Vec<u8>>, DiskError> {
     .await
 }
 
-/// Replaces a file's content atomically: written aside, synced, renamed, directory synced.
+/// Replaces a file's content atomically: written aside, synced, renamed, directory synced. Where there
+/// is no space, small content goes into what its log directory keeps in reserve.
 pub async fn replace_file(path: &Path, content: Vec<u8>) -> Result<(), DiskError> {
     if let Some(disk) = sim::of(path) {
         return disk.replace_file(path, content).await;
     }
     blocking("replace", path, move |path| {
         let aside = path.with_extension("tmp");
-        let mut file = fs::File::create(&aside)?;
-        file.write_all(&content)?;
-        file.sync_all()?;
+        if let Err(error) = write_synced(&aside, &content) {
+            let full = error.kind() == io::ErrorKind::StorageFull;
+            if !full || !write_reserved(&aside, &content)? {
+                return Err(error);
+            }
+        }
         fs::rename(&aside, path)?;
         sync_parent(path)
     })
     .await
+}
+
+fn write_synced(path: &Path, content: &[u8]) -> io::Result<()> {
+    let mut file = fs::File::create(path)?;
+    file.write_all(content)?;
+    file.sync_all()
 }
 
 /// Writes a file that can be rebuilt from others (an index): no sync of its own.

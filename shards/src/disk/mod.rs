@@ -9,6 +9,7 @@ mod file;
 mod fs;
 mod handles;
 mod probe;
+mod reserve;
 pub mod sim;
 
 pub use error::DiskError;
@@ -18,3 +19,4 @@ pub use fs::{
     rename, rename_if_there, replace_file, sync_dir, write_small,
 };
 pub use handles::{FileId, HandleCache, HandleKey, HandleKind};
+pub use reserve::fill_reserve;

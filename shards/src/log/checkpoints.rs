@@ -10,6 +10,13 @@ use std::path::Path;
 use super::error::LogError;
 use super::log::Log;
 
+const FILES: [&str; 4] = [
+    "recovery-point-offset-checkpoint",
+    "replication-offset-checkpoint",
+    "log-start-offset-checkpoint",
+    "cleaner-offset-checkpoint",
+];
+
 /// What Kafka wants to know of a partition.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Checkpoint {
@@ -53,13 +60,12 @@ impl Log {
 /// # Errors
 /// What the kernel answers.
 pub fn write_checkpoints(log_dir: &Path, partitions: &[Checkpoint]) -> io::Result<()> {
-    let files: [(&str, fn(&Checkpoint) -> Option<i64>); 4] = [
-        ("recovery-point-offset-checkpoint", |c| Some(c.log_end)),
-        ("replication-offset-checkpoint", |c| Some(c.log_end)),
-        ("log-start-offset-checkpoint", |c| c.log_start),
-        ("cleaner-offset-checkpoint", |c| c.cleaner_offset),
-    ];
-    for (name, offset) in files {
+    for name in FILES {
+        let offset = |c: &Checkpoint| match name {
+            "log-start-offset-checkpoint" => c.log_start,
+            "cleaner-offset-checkpoint" => c.cleaner_offset,
+            _ => Some(c.log_end),
+        };
         let lines = partitions.iter().filter_map(|c| Some((c, offset(c)?)));
         let (mut text, mut count) = (String::new(), 0);
         for (Checkpoint { topic, partition, .. }, offset) in lines {
