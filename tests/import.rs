@@ -118,8 +118,8 @@ fn what_kafka_held_is_read_from_us_and_goes_on() {
         let ends = dry["partitions"].as_array().expect("a list").iter();
         let ledger = ends.filter(|p| p["topic"] == "ledger").map(|p| p["log_end_offset"].as_i64());
         assert_eq!(ledger.collect::<Vec<_>>(), [Some(126)]);
-        let events = dry["topics"].as_array().expect("a list").iter();
-        let events = events.filter(|topic| topic["name"] == "events").next().expect("is there");
+        let mut topics = dry["topics"].as_array().expect("a list").iter();
+        let events = topics.find(|topic| topic["name"] == "events").expect("is there");
         assert_eq!(events["configs"]["max.message.bytes"], "500000");
         assert_eq!(events["configs"]["flush.ms"], serde_json::Value::Null);
 
