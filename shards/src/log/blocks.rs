@@ -10,6 +10,9 @@ use crate::disk::FileId;
 /// Unit in which segments are read and kept.
 pub const BLOCK_LEN: u64 = 256 << 10;
 
+/// Most blocks that are read ahead of a reader that goes on where the last block ended.
+const MOST_READ_AHEAD: u64 = 8;
+
 /// Which block: the log's number on this shard, the segment's file, the block's number.
 pub type BlockKey = (u64, FileId, u64);
 
@@ -25,6 +28,22 @@ struct Inner {
     used: usize,
     blocks: FxHashMap<BlockKey, Block>,
     order: VecDeque<BlockKey>,
+    /// How many blocks there are of each file.
+    files: FxHashMap<(u64, FileId), usize>,
+}
+
+impl Inner {
+    fn remove(&mut self, key: &BlockKey) {
+        let Some(block) = self.blocks.remove(key) else { return };
+        self.used -= block.bytes.len();
+        let file = (key.0, key.1);
+        if let Some(count) = self.files.get_mut(&file) {
+            *count -= 1;
+            if *count == 0 {
+                self.files.remove(&file);
+            }
+        }
+    }
 }
 
 struct Block {
@@ -47,14 +66,22 @@ impl BlockCache {
         inner.used += bytes.len();
         match inner.blocks.insert(key, Block { bytes, checked: 0..0 }) {
             Some(before) => inner.used -= before.bytes.len(),
-            None => inner.order.push_back(key),
+            None => {
+                inner.order.push_back(key);
+                *inner.files.entry((key.0, key.1)).or_default() += 1;
+            }
         }
         while inner.used > self.limit {
             let Some(oldest) = inner.order.pop_front() else { return };
-            if let Some(block) = inner.blocks.remove(&oldest) {
-                inner.used -= block.bytes.len();
-            }
+            inner.remove(&oldest);
         }
+    }
+
+    /// Blocks that a reader may be ahead of itself: as many as leave room for all who read, so that
+    /// none is gone again before it is wanted.
+    pub fn read_ahead(&self) -> u64 {
+        let files = self.inner.borrow().files.len().max(1) as u64;
+        (self.limit as u64 / BLOCK_LEN / (2 * files)).clamp(1, MOST_READ_AHEAD)
     }
 
     /// Whether all of `range` (positions in a segment's file) was found right since it was read.
@@ -84,14 +111,10 @@ impl BlockCache {
     /// Forgets a log's blocks, when its files are deleted or cut.
     pub fn forget(&self, log: u64) {
         let mut inner = self.inner.borrow_mut();
-        let Inner { used, blocks, order } = &mut *inner;
-        blocks.retain(|key, block| {
-            if key.0 == log {
-                *used -= block.bytes.len();
-            }
-            key.0 != log
-        });
-        order.retain(|key| key.0 != log);
+        let of_log: Vec<BlockKey> =
+            inner.blocks.keys().filter(|key| key.0 == log).copied().collect();
+        of_log.iter().for_each(|key| inner.remove(key));
+        inner.order.retain(|key| key.0 != log);
     }
 
     pub fn used(&self) -> usize {
@@ -143,5 +166,17 @@ mod tests {
         assert_eq!(cache.used(), 300);
         cache.forget(1);
         assert_eq!(cache.used(), 0);
+    }
+
+    #[test]
+    fn many_readers_read_less_far_ahead() {
+        let cache = BlockCache::new(64 * BLOCK_LEN as usize);
+        assert_eq!(cache.read_ahead(), 8);
+        for log in 0..16 {
+            cache.insert((log, FILE, 0), Bytes::from(vec![0; 100]));
+        }
+        assert_eq!(cache.read_ahead(), 2);
+        (0..15).for_each(|log| cache.forget(log));
+        assert_eq!(cache.read_ahead(), 8);
     }
 }

@@ -15,9 +15,6 @@ use super::log::Log;
 use super::segment::file_path;
 use crate::disk::{DiskError, File, FileId, HandleKind};
 
-/// Blocks that are read ahead of a reader that goes on where the last block ended.
-const READ_AHEAD_BLOCKS: u64 = 4;
-
 /// Record bytes of consecutive whole batches, in pieces.
 pub type Records = Vec<Bytes>;
 
@@ -320,8 +317,11 @@ impl Log {
             None => Near::Coming(self.load(view.file, number)),
         };
         let sequential = number > 0 && self.is_near(view.file, number - 1);
-        let ahead =
-            if sequential { number + READ_AHEAD_BLOCKS } else { to.div_ceil(BLOCK_LEN) - 1 };
+        let ahead = if sequential {
+            number + self.env.blocks.read_ahead()
+        } else {
+            to.div_ceil(BLOCK_LEN) - 1
+        };
         for next in number + 1..=ahead.min(whole - 1) {
             if !self.is_near(view.file, next) {
                 let _goes_on_by_itself = self.load(view.file, next);
