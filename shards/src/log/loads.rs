@@ -1,15 +1,18 @@
 //! Blocks on their way from the disk: whoever wants one that is being read waits for that read.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
 use bytes::Bytes;
+use futures_channel::oneshot;
 use futures_util::future::{FutureExt, LocalBoxFuture, Shared};
 use rustc_hash::FxHashMap;
 
 use super::blocks::{BlockKey, BLOCK_LEN};
 use super::log::Log;
+use super::segment::file_path;
 use crate::disk::{DiskError, FileId};
+use crate::runtime::Signal;
 
 /// A read that several may wait for; it goes on even if none does.
 pub(super) type Load = Shared<LocalBoxFuture<'static, Result<Bytes, DiskError>>>;
@@ -18,6 +21,30 @@ pub(super) type Load = Shared<LocalBoxFuture<'static, Result<Bytes, DiskError>>>
 #[derive(Default)]
 pub struct BlockLoads {
     open: RefCell<FxHashMap<BlockKey, Load>>,
+    /// How many of them the disk has been asked for.
+    reading: Cell<usize>,
+    changed: Signal,
+}
+
+/// Reads that the disk has to do at the same time: enough to keep it busy, few enough that a durable
+/// write which comes meanwhile does not wait long.
+const READS_AT_ONCE: usize = 4;
+
+struct Reading<'a>(&'a BlockLoads);
+
+impl BlockLoads {
+    async fn take_turn(&self) -> Reading<'_> {
+        self.changed.until(|| self.reading.get() < READS_AT_ONCE).await;
+        self.reading.set(self.reading.get() + 1);
+        Reading(self)
+    }
+}
+
+impl Drop for Reading<'_> {
+    fn drop(&mut self) {
+        self.0.reading.set(self.0.reading.get() - 1);
+        self.0.changed.notify();
+    }
 }
 
 impl Log {
@@ -29,18 +56,23 @@ impl Log {
             return load.clone();
         }
         let log = Rc::clone(self);
+        let (done, told) = oneshot::channel();
+        // In the background: appends and readers of the tail go first.
         let read = async move {
             let block = log.read_block(file, number).await;
             log.env.loads.open.borrow_mut().remove(&key);
             if let Ok(block) = &block {
                 log.env.blocks.insert(key, block.clone());
             }
-            block
+            // Those who waited may have gone.
+            let _ = done.send(block);
         };
-        let load = read.boxed_local().shared();
+        let path = file_path(&self.dir(), file.0, "log");
+        let ended = move || DiskError::new("read", &path, std::io::ErrorKind::Interrupted.into());
+        let load = told.map(move |block| block.unwrap_or_else(|_| Err(ended())));
+        let load = load.boxed_local().shared();
         self.env.loads.open.borrow_mut().insert(key, load.clone());
-        let drive = load.clone();
-        self.env.foreground.spawn(async move { drop(drive.await) }).detach();
+        self.env.background.spawn(read).detach();
         load
     }
 
@@ -51,6 +83,7 @@ impl Log {
     }
 
     async fn read_block(&self, file: FileId, number: u64) -> Result<Bytes, DiskError> {
+        let _turn = self.env.loads.take_turn().await;
         let file = self.file_to_read(file).await?;
         Ok(Bytes::from(file.read_at(number * BLOCK_LEN, BLOCK_LEN as usize).await?))
     }
