@@ -2,25 +2,37 @@
 //! partitions offline, on every shard, and no others.
 
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::Arc;
+use std::time::Instant;
 
 use super::env::LogEnv;
 use super::error::LogError;
 use super::log::Log;
 
+/// Durable writes are taken to go on for so long after the last.
+const WRITING_FOR_MS: u64 = 100;
+
 /// One log directory's state, shared by all shards; read by each append, written once.
 pub struct DirHealth {
     path: PathBuf,
     offline: AtomicBool,
+    /// When a durable write was made last, in ms after [`DirHealth::new`]; 0: never.
+    written_ms: AtomicU64,
+    since: Instant,
     on_failure: Box<dyn Fn() + Send + Sync>,
 }
 
 impl DirHealth {
     /// `on_failure` is called once, on the shard whose disk operation failed.
     pub fn new(path: &Path, on_failure: impl Fn() + Send + Sync + 'static) -> Arc<DirHealth> {
-        let (path, offline) = (path.to_path_buf(), AtomicBool::new(false));
-        Arc::new(DirHealth { path, offline, on_failure: Box::new(on_failure) })
+        Arc::new(DirHealth {
+            path: path.to_path_buf(),
+            offline: AtomicBool::new(false),
+            written_ms: AtomicU64::new(0),
+            since: Instant::now(),
+            on_failure: Box::new(on_failure),
+        })
     }
 
     pub fn path(&self) -> &Path {
@@ -29,6 +41,20 @@ impl DirHealth {
 
     pub fn is_offline(&self) -> bool {
         self.offline.load(Ordering::Relaxed)
+    }
+
+    fn now_ms(&self) -> u64 {
+        self.since.elapsed().as_millis() as u64
+    }
+
+    /// Tells the readers of all shards that durable writes are made.
+    fn note_durable_write(&self) {
+        self.written_ms.store(self.now_ms() + 1, Ordering::Relaxed);
+    }
+
+    fn is_written_to(&self) -> bool {
+        let written = self.written_ms.load(Ordering::Relaxed);
+        written > 0 && self.now_ms() < written + WRITING_FOR_MS
     }
 
     fn fail(&self, reason: &str) {
@@ -69,6 +95,15 @@ impl Log {
         self.state.borrow_mut().fail(reason.to_string());
         self.tell_all(LogError::Offline(reason.to_string()));
         self.settled.notify();
+    }
+
+    pub(super) fn note_durable_write(&self) {
+        self.health.borrow().iter().for_each(|health| health.note_durable_write());
+    }
+
+    /// Whether durable writes are made to the log directory now, by any shard.
+    pub(super) fn is_beside_writes(&self) -> bool {
+        self.health.borrow().as_ref().is_some_and(|health| health.is_written_to())
     }
 
     /// Whether another shard has found that the directory failed.

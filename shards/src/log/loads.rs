@@ -26,15 +26,20 @@ pub struct BlockLoads {
     changed: Signal,
 }
 
-/// Reads that the disk has to do at the same time: enough to keep it busy, few enough that a durable
-/// write which comes meanwhile does not wait long.
-const READS_AT_ONCE: usize = 4;
+/// Reads that the disk has to do at the same time: enough to keep it busy.
+const READS_AT_ONCE: usize = 8;
+/// While durable writes go to the same disk: so few that they do not wait long behind reads.
+const READS_BESIDE_WRITES: usize = 2;
 
 struct Reading<'a>(&'a BlockLoads);
 
 impl BlockLoads {
-    async fn take_turn(&self) -> Reading<'_> {
-        self.changed.until(|| self.reading.get() < READS_AT_ONCE).await;
+    async fn take_turn(&self, log: &Log) -> Reading<'_> {
+        let is_free = || {
+            let most = if log.is_beside_writes() { READS_BESIDE_WRITES } else { READS_AT_ONCE };
+            self.reading.get() < most
+        };
+        self.changed.until(is_free).await;
         self.reading.set(self.reading.get() + 1);
         Reading(self)
     }
@@ -83,7 +88,7 @@ impl Log {
     }
 
     async fn read_block(&self, file: FileId, number: u64) -> Result<Bytes, DiskError> {
-        let _turn = self.env.loads.take_turn().await;
+        let _turn = self.env.loads.take_turn(self).await;
         let file = self.file_to_read(file).await?;
         Ok(Bytes::from(file.read_at(number * BLOCK_LEN, BLOCK_LEN as usize).await?))
     }

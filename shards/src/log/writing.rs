@@ -52,6 +52,9 @@ impl Log {
         let written = self.put(&mut plan).await;
         self.past_journal.set(false);
         direct.set(direct.get() - usize::from(plan.durable));
+        if plan.durable {
+            self.note_durable_write();
+        }
         let last_block = match written {
             Ok(last_block) => last_block,
             Err(error) => {
