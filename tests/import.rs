@@ -9,6 +9,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
+use kafka_protocol::messages::offset_fetch_request::OffsetFetchRequestGroup;
 use kafka_protocol::messages::offset_for_leader_epoch_request::{
     OffsetForLeaderPartition, OffsetForLeaderTopic,
 };
@@ -106,6 +107,26 @@ fn epoch_end(broker: &Broker, epoch: i32) -> (i32, i64) {
     (answer.leader_epoch, answer.end_offset)
 }
 
+/// What the group `readers` had read when it committed: records of partition 2 of `events` alone.
+const KAFKA_COMMITTED: i64 = 500;
+
+/// The sum of what `readers` has committed, as soon as that is read from its log.
+fn committed(broker: &Broker) -> i64 {
+    let group = OffsetFetchRequestGroup::default()
+        .with_group_id(GroupId(StrBytes::from_static_str("readers")))
+        .with_topics(None);
+    let request = OffsetFetchRequest::default().with_groups(vec![group]);
+    let mut sum = 0;
+    support::eventually("groups are loaded", || {
+        let answer: OffsetFetchResponse = broker.client().ask(ApiKey::OffsetFetch, 8, &request);
+        let group = &answer.groups[0];
+        let partitions = group.topics.iter().flat_map(|topic| &topic.partitions);
+        sum = partitions.map(|partition| partition.committed_offset).sum();
+        group.error_code == 0
+    });
+    sum
+}
+
 #[test]
 fn what_kafka_held_is_read_from_us_and_goes_on() {
     for how in ["--copy", "--link"] {
@@ -137,6 +158,7 @@ fn what_kafka_held_is_read_from_us_and_goes_on() {
         // Kafka was stopped, without a leader then, and started: 50 records came in the third epoch.
         assert_eq!(epoch_end(&broker, 0), (0, 1000));
         assert_eq!(epoch_end(&broker, 2), (2, 1050));
+        assert_eq!(committed(&broker), KAFKA_COMMITTED);
         broker.run(&["produce", "events", "--partition", "0"], b"more\n");
         assert_eq!(epoch_end(&broker, 2), (2, 1051));
         broker.run(&["topic", "delete", "compacted"], b"");

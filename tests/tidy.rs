@@ -67,7 +67,9 @@ fn no_lower_room_names_a_higher_one() {
         ("metadata", &["controller", "partition", "handlers", "connection", "broker", "cli"]),
         ("config", &["controller", "partition", "handlers", "connection", "broker", "cli"]),
         ("controller", &["partition", "handlers", "connection", "broker", "cli"]),
-        ("partition", &["handlers", "connection", "broker", "cli"]),
+        ("partition", &["group", "handlers", "connection", "broker", "cli"]),
+        ("group", &["handlers", "connection", "broker", "cli"]),
+        ("import", &["partition", "group", "handlers", "connection", "broker", "cli"]),
         ("handlers", &["connection", "cli"]),
         ("broker", &["cli"]),
     ];

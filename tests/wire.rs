@@ -198,6 +198,15 @@ fn every_api_answers_in_every_version_it_is_advertised_for() {
                     let request = OffsetForLeaderEpochRequest::default().with_topics(vec![topic]);
                     ask!(request, OffsetForLeaderEpochResponse);
                 }
+                ApiKey::OffsetCommit => {
+                    ask!(OffsetCommitRequest::default(), OffsetCommitResponse);
+                }
+                ApiKey::OffsetFetch => {
+                    let request = OffsetFetchRequest::default();
+                    let request =
+                        if version < 2 { request.with_topics(Some(Vec::new())) } else { request };
+                    ask!(request, OffsetFetchResponse);
+                }
                 ApiKey::AlterReplicaLogDirs => {
                     ask!(AlterReplicaLogDirsRequest::default(), AlterReplicaLogDirsResponse);
                 }

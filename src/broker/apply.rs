@@ -9,10 +9,12 @@ use std::sync::Arc;
 
 use corelane_shards::disk;
 use corelane_shards::log::{recover, JournalReplay, Log, LogConfig, LogError, LogId, Opening};
-use corelane_shards::runtime::spawn_blocking;
+use corelane_shards::runtime::{spawn_blocking, spawn_guarded};
 
 use super::moves::remove;
 use super::Shard;
+use crate::clock::now_ms;
+use crate::group::OFFSETS_TOPIC;
 use crate::metadata::{partition_metadata, MetadataImage, TopicImage};
 use crate::partition::{Partition, PartitionKey};
 
@@ -60,7 +62,12 @@ impl Shard {
                 match self.open(topic, index, found).await {
                     Ok(log) => {
                         let leader_epoch = Cell::new(partition.leader_epoch);
-                        self.table.insert(key, Rc::new(Partition { log, leader_epoch }));
+                        let partition = Rc::new(Partition { log, leader_epoch });
+                        self.table.insert(key, Rc::clone(&partition));
+                        if topic.name.as_str() == OFFSETS_TOPIC {
+                            let load = self.coordinators.load(key, partition);
+                            spawn_guarded(&self.gate, "load groups", load);
+                        }
                     }
                     Err(error) => {
                         all = false;
@@ -73,10 +80,17 @@ impl Shard {
                 }
             }
         }
+        let before = self.image();
+        let deleted = before.topics.values().filter(|topic| !image.by_id.contains_key(&topic.id));
+        let deleted: Vec<String> = deleted.map(|topic| topic.name.to_string()).collect();
+        if !deleted.is_empty() {
+            self.coordinators.forget_topics(&deleted, now_ms());
+        }
         self.set_image(image);
         self.table.keep_offline(|key| wanted.contains(key));
         for key in self.table.keys() {
             if !wanted.contains(&key) {
+                self.coordinators.unload(&key);
                 self.retire(&key).await;
             }
         }

@@ -9,6 +9,6 @@ mod run_shard;
 mod serve;
 mod shard;
 
-pub use advertise::Advertised;
+pub use advertise::{Advertised, Node};
 pub use serve::{serve, ServeError};
 pub use shard::{Routed, Shard, ShardParts};

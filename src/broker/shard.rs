@@ -14,6 +14,7 @@ use super::Advertised;
 use crate::config::BrokerConfig;
 use crate::connection::Connections;
 use crate::controller::ControllerHandle;
+use crate::group::Coordinators;
 use crate::handlers::FetchSessions;
 use crate::metadata::MetadataImage;
 use crate::partition::fetch::FetchWatch;
@@ -36,6 +37,7 @@ pub struct Shard {
     /// Bytes of answers that their clients have not read yet.
     pub answer_memory: MemoryBudget,
     pub sessions: FetchSessions,
+    pub coordinators: Coordinators,
     pub connections: Connections,
     /// Producer ids from here up to there may still be handed out.
     pub producer_ids: Cell<(i64, i64)>,
@@ -81,6 +83,7 @@ impl Shard {
         Rc::new(Shard {
             sessions: FetchSessions::new(parts.config.fetch_session_slots, parts.id),
             connections: Connections::default(),
+            coordinators: Coordinators::default(),
             id: parts.id,
             config: parts.config,
             mesh: parts.mesh,
@@ -206,6 +209,15 @@ impl Shard {
                     Err(code) => code.code(),
                 };
                 answer(Outcome::Move(orders.into_iter().map(begin).collect()));
+            }
+            Operation::CommitOffsets(commit) => {
+                let shard = Rc::clone(self);
+                spawn_guarded(&self.gate, "commit", async move {
+                    answer(Outcome::CommitOffsets(shard.coordinators.commit(commit).await));
+                });
+            }
+            Operation::FetchOffsets(fetch) => {
+                answer(Outcome::FetchOffsets(self.coordinators.fetch(&fetch)));
             }
             Operation::Epochs(queries) => {
                 let shard = Rc::clone(self);

@@ -155,6 +155,14 @@ pub const KEYS: &[Key] = &[
         c.move_bytes_per_second = number(v, 0, u64::MAX)?;
         Ok(())
     }),
+    key("offsets.topic.num.partitions", "50", "Partitions of the topic that holds the offsets of consumer groups, when it is made.", |c, v| {
+        c.offsets_partitions = number(v, 1, 10_000)?;
+        Ok(())
+    }),
+    key("offset.metadata.max.bytes", "4096", "Most bytes of the text that a consumer may keep with an offset.", |c, v| {
+        c.offset_metadata_max_bytes = number(v, 0, 32_767)?;
+        Ok(())
+    }),
     key("auto.create.topics.enable", "true", "Whether asking for an unknown topic creates it.", |c, v| {
         c.auto_create_topics = boolean(v)?;
         Ok(())

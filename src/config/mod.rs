@@ -53,6 +53,8 @@ pub struct BrokerConfig {
     /// Of each shard; 0: not bounded.
     pub cleaner_bytes_per_second: u64,
     pub move_bytes_per_second: u64,
+    pub offsets_partitions: i32,
+    pub offset_metadata_max_bytes: usize,
     pub fetch_max_bytes: usize,
     pub fetch_session_slots: usize,
     pub topic_defaults: TopicConfig,
@@ -85,6 +87,8 @@ impl Default for BrokerConfig {
             cleaner_key_bytes: 128 << 20,
             cleaner_bytes_per_second: 0,
             move_bytes_per_second: 0,
+            offsets_partitions: 50,
+            offset_metadata_max_bytes: 4096,
             fetch_max_bytes: 55 << 20,
             fetch_session_slots: 1000,
             topic_defaults: TopicConfig::default(),

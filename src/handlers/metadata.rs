@@ -16,6 +16,7 @@ use kafka_protocol::messages::{
 
 use super::RequestContext;
 use crate::controller::NewTopic;
+use crate::group::is_internal;
 use crate::metadata::{MetadataImage, TopicImage, TopicName};
 use crate::wire::{ErrorCode, StrBytes, Uuid};
 
@@ -162,6 +163,7 @@ fn describe(cx: &RequestContext, version: i16, topic: &Arc<TopicImage>) -> Metad
     MetadataResponseTopic::default()
         .with_name(Some(WireName(name)))
         .with_topic_id(if version >= 10 { topic.id } else { Uuid::nil() })
+        .with_is_internal(version >= 1 && is_internal(topic.name.as_str()))
         .with_partitions(topic.partitions.iter().enumerate().map(partition).collect())
         .with_topic_authorized_operations(NO_OPERATIONS)
 }

@@ -16,6 +16,8 @@ mod find_coordinator;
 mod init_producer_id;
 mod list_offsets;
 mod metadata;
+mod offset_commit;
+mod offset_fetch;
 mod offset_for_leader_epoch;
 pub mod produce;
 mod route;
@@ -67,6 +69,8 @@ pub async fn dispatch(
         }
         ApiKey::ListOffsets => answer!(list_offsets),
         ApiKey::Metadata => answer!(metadata),
+        ApiKey::OffsetCommit => answer!(offset_commit),
+        ApiKey::OffsetFetch => answer!(offset_fetch),
         ApiKey::FindCoordinator => answer!(find_coordinator),
         ApiKey::ApiVersions => answer!(api_versions),
         ApiKey::CreateTopics => answer!(create_topics),

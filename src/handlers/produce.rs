@@ -11,6 +11,7 @@ use corelane_shards::log::NewBatch;
 
 use super::route::{locate, Groups};
 use crate::broker::{Routed, Shard};
+use crate::group::is_internal;
 use crate::metadata::{MetadataImage, TimestampType, TopicConfig};
 use crate::partition::{Operation, Outcome, PartitionKey, ProduceGroup, ProduceOutcome};
 use crate::wire::produce::{PartitionResult, ProduceRequest, ProduceResponse, TopicResult};
@@ -187,6 +188,10 @@ impl Check<'_> {
             (code, "This server does not host this topic-partition.".to_string())
         })?;
         let config = match self.image.by_id.get(&key.topic) {
+            Some(topic) if is_internal(topic.name.as_str()) => {
+                let message = "The topic belongs to the broker.".to_string();
+                return Err((ErrorCode::InvalidTopicException, message));
+            }
             Some(topic) => &topic.config,
             None => return Err((ErrorCode::UnknownTopicId, String::new())),
         };

@@ -2,6 +2,7 @@
 
 use corelane_shards::runtime::ShardId;
 
+use crate::group::{partition_of, OFFSETS_TOPIC};
 use crate::metadata::MetadataImage;
 use crate::partition::PartitionKey;
 use crate::wire::{ErrorCode, TopicRef};
@@ -23,6 +24,16 @@ pub fn locate(
     let place = usize::try_from(partition).ok().and_then(|index| topic.partitions.get(index));
     let place = place.ok_or(ErrorCode::UnknownTopicOrPartition)?;
     Ok((place.shard, PartitionKey { topic: topic.id, index: partition }))
+}
+
+/// The shard and the partition of the offsets topic that a group belongs to.
+///
+/// # Errors
+/// The topic is not there: nobody has asked for a coordinator yet.
+pub fn coordinator(image: &MetadataImage, group: &str) -> Result<(ShardId, i32), ErrorCode> {
+    let topic = image.by_name(OFFSETS_TOPIC).ok_or(ErrorCode::NotCoordinator)?;
+    let index = partition_of(group, topic.partitions.len());
+    Ok((topic.partitions[index as usize].shard, index))
 }
 
 /// Entries for each shard, in the order they were asked for, with the place of each entry's

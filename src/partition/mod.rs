@@ -2,6 +2,7 @@
 //! list of what can be asked, from the same shard or over the mesh; `produce`, `fetch`,
 //! `offsets` and `trim` do it, `compact` does what nobody asks for.
 
+mod committed;
 pub mod compact;
 pub mod fetch;
 pub mod offsets;
@@ -10,6 +11,7 @@ pub mod produce;
 mod table;
 pub mod trim;
 
+pub use committed::{CommitEntry, CommitGroup, Committed, FetchGroupOffsets, GroupOffset};
 pub use operation::{
     EpochEnd, EpochQuery, FetchEntry, FetchGroup, FetchOutcome, LogSize, MoveOrder, OffsetFound,
     OffsetQuery, Operation, Outcome, PartitionKey, ProduceGroup, ProduceOutcome, Trim,

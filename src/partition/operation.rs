@@ -2,6 +2,7 @@ use bytes::Bytes;
 use corelane_shards::log::{MovingSize, NewBatch};
 use uuid::Uuid;
 
+use super::{CommitGroup, FetchGroupOffsets, GroupOffset};
 use crate::wire::ErrorCode;
 
 /// Names a partition between shards.
@@ -25,6 +26,8 @@ pub enum Operation {
     Trim(Vec<Trim>),
     Sizes(Vec<PartitionKey>),
     Move(Vec<MoveOrder>),
+    CommitOffsets(CommitGroup),
+    FetchOffsets(FetchGroupOffsets),
 }
 
 /// What comes back, in the order of the entries asked for.
@@ -39,6 +42,8 @@ pub enum Outcome {
     Sizes(Vec<Option<LogSize>>),
     /// Kafka's error codes; 0: the move has begun.
     Move(Vec<i16>),
+    CommitOffsets(Result<(), ErrorCode>),
+    FetchOffsets(Result<Vec<GroupOffset>, ErrorCode>),
 }
 
 /// Checked batches for one shard's partitions.

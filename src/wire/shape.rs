@@ -279,6 +279,8 @@ mod tests {
             OffsetForLeaderEpoch => OffsetForLeaderEpochRequest,
             DescribeConfigs => DescribeConfigsRequest,
             CreatePartitions => CreatePartitionsRequest,
+            OffsetCommit => OffsetCommitRequest,
+            OffsetFetch => OffsetFetchRequest,
             AlterReplicaLogDirs => AlterReplicaLogDirsRequest,
             DescribeLogDirs => DescribeLogDirsRequest,
             DescribeCluster => DescribeClusterRequest,

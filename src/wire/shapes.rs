@@ -72,6 +72,39 @@ const SHAPES: &[Shape] = &[
             from(8, BYTE),
         ],
     ),
+    shape(
+        ApiKey::OffsetCommit,
+        8,
+        &[
+            all(TEXT),
+            from(1, I32),
+            from(1, TEXT),
+            from(7, TEXT),
+            only(2, 4, I64),
+            all(list(&Kind::Group(&[
+                all(TEXT),
+                all(list(&Kind::Group(&[all(I32), all(I64), from(6, I32), all(TEXT)]))),
+            ]))),
+        ],
+    ),
+    shape(
+        ApiKey::OffsetFetch,
+        6,
+        &[
+            only(0, 7, TEXT),
+            only(0, 7, list(&Kind::Group(&[all(TEXT), all(list(&I32))]))),
+            from(
+                8,
+                list(&Kind::Group(&[
+                    all(TEXT),
+                    from(9, TEXT),
+                    from(9, I32),
+                    all(list(&Kind::Group(&[all(TEXT), all(list(&I32))]))),
+                ])),
+            ),
+            from(7, BYTE),
+        ],
+    ),
     shape(ApiKey::FindCoordinator, 3, &[only(0, 3, TEXT), from(1, BYTE), from(4, list(&TEXT))]),
     shape(ApiKey::ApiVersions, 3, &[from(3, TEXT), from(3, TEXT)]),
     shape(

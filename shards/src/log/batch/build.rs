@@ -1,4 +1,4 @@
-//! Batches for tests of this and higher rooms.
+//! Batches made here and not by a client: those of the broker's own topics, and of tests.
 
 use zerocopy::byteorder::big_endian::{I16, I32, I64, U32};
 
@@ -25,7 +25,7 @@ pub fn batch(values: &[&[u8]], timestamp_ms: i64, producer: Option<Producer>) ->
 /// A batch with keys, compressed, as a producer would send it.
 ///
 /// # Panics
-/// The records cannot be compressed.
+/// The records cannot be compressed; without a codec that cannot be.
 pub fn keyed(
     pairs: &[Pair<'_>],
     timestamp_ms: i64,

@@ -1,0 +1,40 @@
+//! What consumer groups have committed: `record` is Kafka's format of it in `__consumer_offsets`,
+//! `offsets` what those records come to (pure), `coordinator` the shell on the shard that owns a
+//! partition of that topic: it reads the log when the partition is opened, and appends to it.
+//!
+//! Knowingly missing: membership. Offsets are kept for groups whose consumers assign partitions
+//! themselves, and for those that a Kafka which was taken over had.
+
+mod coordinator;
+mod offsets;
+mod record;
+
+pub use coordinator::Coordinators;
+
+/// The topic that holds committed offsets.
+pub const OFFSETS_TOPIC: &str = "__consumer_offsets";
+/// Topics that belong to the broker: clients read them, and do not write them.
+pub const INTERNAL_TOPICS: [&str; 2] = [OFFSETS_TOPIC, "__transaction_state"];
+
+pub fn is_internal(topic: &str) -> bool {
+    INTERNAL_TOPICS.contains(&topic)
+}
+
+/// The partition of [`OFFSETS_TOPIC`] that a group belongs to, as Kafka computes it: the hash of
+/// Java's strings without its sign.
+pub fn partition_of(group: &str, partitions: usize) -> i32 {
+    let hash = group
+        .encode_utf16()
+        .fold(0i32, |hash, unit| hash.wrapping_mul(31).wrapping_add(i32::from(unit)));
+    (hash & i32::MAX) % (partitions.max(1) as i32)
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn groups_lie_where_kafka_puts_them() {
+        // Java: "readers".hashCode() == 1080410128, "".hashCode() == 0.
+        assert_eq!(super::partition_of("readers", 50), 1_080_410_128 % 50);
+        assert_eq!(super::partition_of("", 50), 0);
+    }
+}

@@ -1,0 +1,76 @@
+//! OffsetCommit (key 8), versions 2–9: what a group has read. Knowingly missing: members (a generation
+//! is answered ILLEGAL_GENERATION).
+
+use kafka_protocol::messages::offset_commit_response::{
+    OffsetCommitResponsePartition, OffsetCommitResponseTopic,
+};
+use kafka_protocol::messages::{OffsetCommitRequest, OffsetCommitResponse};
+
+use super::route::{coordinator, locate};
+use super::RequestContext;
+use crate::clock::now_ms;
+use crate::partition::{CommitEntry, CommitGroup, Operation, Outcome};
+use crate::wire::{ErrorCode, TopicRef};
+
+pub async fn handle(
+    cx: &RequestContext,
+    _version: i16,
+    request: OffsetCommitRequest,
+) -> OffsetCommitResponse {
+    let image = cx.shard.image();
+    let (mut flat, mut entries, mut places) = (Vec::new(), Vec::new(), Vec::new());
+    for topic in &request.topics {
+        let name = TopicRef::Name(topic.name.0.clone());
+        for partition in &topic.partitions {
+            let index = partition.partition_index;
+            let metadata = partition.committed_metadata.as_ref().map_or("", |text| text);
+            let mut answer = OffsetCommitResponsePartition::default().with_partition_index(index);
+            match locate(&image, &name, index) {
+                Err(code) => answer.error_code = code.code(),
+                Ok(_) if metadata.len() > cx.shard.config.offset_metadata_max_bytes => {
+                    answer.error_code = ErrorCode::OffsetMetadataTooLarge.code();
+                }
+                Ok(_) => {
+                    places.push(flat.len());
+                    entries.push(CommitEntry {
+                        topic: topic.name.to_string(),
+                        partition: index,
+                        offset: partition.committed_offset,
+                        leader_epoch: partition.committed_leader_epoch,
+                        metadata: metadata.to_string(),
+                    });
+                }
+            }
+            flat.push(answer);
+        }
+    }
+    if !entries.is_empty() {
+        let committed = commit(cx, &request, entries).await;
+        let code = committed.err().map_or(0, |code| code.code());
+        places.into_iter().for_each(|place| flat[place].error_code = code);
+    }
+    let mut flat = flat.into_iter();
+    let topics = request.topics.into_iter().map(|topic| {
+        OffsetCommitResponseTopic::default()
+            .with_name(topic.name)
+            .with_partitions(flat.by_ref().take(topic.partitions.len()).collect())
+    });
+    OffsetCommitResponse::default().with_topics(topics.collect())
+}
+
+async fn commit(
+    cx: &RequestContext,
+    request: &OffsetCommitRequest,
+    entries: Vec<CommitEntry>,
+) -> Result<(), ErrorCode> {
+    let group = request.group_id.to_string();
+    let (owner, partition) = coordinator(&cx.shard.image(), &group)?;
+    let generation = request.generation_id_or_member_epoch;
+    let commit = CommitGroup { partition, group, generation, now_ms: now_ms(), entries };
+    let routed = cx.shard.route(owner, Operation::CommitOffsets(commit)).await;
+    let routed = routed.map_err(|_| ErrorCode::NotCoordinator)?;
+    match routed.outcome().await {
+        Some(Outcome::CommitOffsets(committed)) => committed,
+        _ => Err(ErrorCode::NotCoordinator),
+    }
+}

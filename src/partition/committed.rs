@@ -1,0 +1,45 @@
+//! What is asked of the partitions that hold committed offsets.
+
+/// One committed offset.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Committed {
+    pub offset: i64,
+    /// −1: not said.
+    pub leader_epoch: i32,
+    pub metadata: String,
+    pub commit_ms: i64,
+}
+
+/// A committed offset, with what it is for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GroupOffset {
+    pub topic: String,
+    pub partition: i32,
+    pub committed: Committed,
+}
+
+/// Offsets that a group commits.
+pub struct CommitGroup {
+    /// Partition of the offsets topic.
+    pub partition: i32,
+    pub group: String,
+    /// −1: the consumer is no member.
+    pub generation: i32,
+    pub now_ms: i64,
+    pub entries: Vec<CommitEntry>,
+}
+
+pub struct CommitEntry {
+    pub topic: String,
+    pub partition: i32,
+    pub offset: i64,
+    pub leader_epoch: i32,
+    pub metadata: String,
+}
+
+/// What a group has committed for these partitions, or for all.
+pub struct FetchGroupOffsets {
+    pub partition: i32,
+    pub group: String,
+    pub topics: Option<Vec<(String, Vec<i32>)>>,
+}
