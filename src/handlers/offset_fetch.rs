@@ -14,6 +14,8 @@ use crate::wire::{ErrorCode, StrBytes};
 
 /// Topics and partitions, or everything.
 type Asked = Option<Vec<(String, Vec<i32>)>>;
+/// Partitions, and what was found of each.
+type Places = Vec<(i32, Option<GroupOffset>)>;
 
 pub async fn handle(
     cx: &RequestContext,
@@ -105,11 +107,8 @@ fn new_partition(index: i32, found: Option<GroupOffset>) -> OffsetFetchResponseP
 
 /// What was found in the order in which it was asked for, with nothing where there is nothing; all
 /// that was found where everything was asked for.
-fn by_topic(
-    asked: Asked,
-    found: Vec<GroupOffset>,
-) -> impl Iterator<Item = (TopicName, Vec<(i32, Option<GroupOffset>)>)> {
-    let mut topics: Vec<(String, Vec<(i32, Option<GroupOffset>)>)> = asked
+fn by_topic(asked: Asked, found: Vec<GroupOffset>) -> impl Iterator<Item = (TopicName, Places)> {
+    let mut topics: Vec<(String, Places)> = asked
         .unwrap_or_default()
         .into_iter()
         .map(|(topic, partitions)| (topic, partitions.into_iter().map(|p| (p, None)).collect()))
