@@ -198,6 +198,10 @@ fn every_api_answers_in_every_version_it_is_advertised_for() {
                     let request = OffsetForLeaderEpochRequest::default().with_topics(vec![topic]);
                     ask!(request, OffsetForLeaderEpochResponse);
                 }
+                ApiKey::JoinGroup => ask!(JoinGroupRequest::default(), JoinGroupResponse),
+                ApiKey::SyncGroup => ask!(SyncGroupRequest::default(), SyncGroupResponse),
+                ApiKey::Heartbeat => ask!(HeartbeatRequest::default(), HeartbeatResponse),
+                ApiKey::LeaveGroup => ask!(LeaveGroupRequest::default(), LeaveGroupResponse),
                 ApiKey::OffsetCommit => {
                     ask!(OffsetCommitRequest::default(), OffsetCommitResponse);
                 }

@@ -4,6 +4,7 @@
 
 mod advertise;
 mod apply;
+mod groups;
 mod moves;
 mod run_shard;
 mod serve;

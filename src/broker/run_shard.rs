@@ -114,6 +114,10 @@ pub(super) async fn run_shard(
     };
     let updates = spawn_updates(&shard, &launch, context.id.index());
     let retention = spawn_retention(&shard, &context);
+    let members = {
+        let shard = Rc::clone(&shard);
+        spawn_local(async move { shard.members.run().await })
+    };
     let cleaner = spawn_cleaner(&shard, &context);
     let _ = launch.ready.send(());
     let accepting = Gate::new();
@@ -135,7 +139,7 @@ pub(super) async fn run_shard(
         let _ = launch.ready.send(());
         shutdown.requested().await;
     }
-    drop((updates, retention, cleaner));
+    drop((updates, retention, cleaner, members));
     stop_shard(&shard, &launch).await;
     drop(mesh_pass);
     mesh.join().await;
@@ -253,6 +257,7 @@ async fn accept(shard: &Rc<Shard>, listener: &Listener, number: usize, limit: us
 /// may still be asked by the others until all have let their connections go.
 async fn stop_shard(shard: &Rc<Shard>, launch: &Launch) {
     shard.end_waiting_fetches();
+    shard.members.stop();
     shard.connections.close_all();
     if timeout(DRAIN_LIMIT, shard.gate.close()).await.is_none() {
         tracing::warn!(shard = %shard.id, open = shard.gate.count(), "requests were cut off");

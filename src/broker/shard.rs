@@ -14,7 +14,7 @@ use super::Advertised;
 use crate::config::BrokerConfig;
 use crate::connection::Connections;
 use crate::controller::ControllerHandle;
-use crate::group::Coordinators;
+use crate::group::{Coordinators, Members};
 use crate::handlers::FetchSessions;
 use crate::metadata::MetadataImage;
 use crate::partition::fetch::FetchWatch;
@@ -38,6 +38,7 @@ pub struct Shard {
     pub answer_memory: MemoryBudget,
     pub sessions: FetchSessions,
     pub coordinators: Coordinators,
+    pub members: Members,
     pub connections: Connections,
     /// Producer ids from here up to there may still be handed out.
     pub producer_ids: Cell<(i64, i64)>,
@@ -84,6 +85,7 @@ impl Shard {
             sessions: FetchSessions::new(parts.config.fetch_session_slots, parts.id),
             connections: Connections::default(),
             coordinators: Coordinators::default(),
+            members: Members::new(parts.config.group_limits),
             id: parts.id,
             config: parts.config,
             mesh: parts.mesh,
@@ -210,12 +212,10 @@ impl Shard {
                 };
                 answer(Outcome::Move(orders.into_iter().map(begin).collect()));
             }
-            Operation::CommitOffsets(commit) => {
-                let shard = Rc::clone(self);
-                spawn_guarded(&self.gate, "commit", async move {
-                    answer(Outcome::CommitOffsets(shard.coordinators.commit(commit).await));
-                });
-            }
+            Operation::JoinGroup(call) => self.join_group(call, answer),
+            Operation::SyncGroup(call) => self.sync_group(call, answer),
+            Operation::Members(call) => answer(Outcome::Members(self.hear_members(&call))),
+            Operation::CommitOffsets(commit) => self.commit_offsets(commit, answer),
             Operation::FetchOffsets(fetch) => {
                 answer(Outcome::FetchOffsets(self.coordinators.fetch(&fetch)));
             }

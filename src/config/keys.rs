@@ -163,6 +163,22 @@ pub const KEYS: &[Key] = &[
         c.offset_metadata_max_bytes = number(v, 0, 32_767)?;
         Ok(())
     }),
+    key("group.initial.rebalance.delay.ms", "3000", "Time that a new group's first members wait for more.", |c, v| {
+        c.group_limits.initial_rebalance_delay_ms = number(v, 0, i32::MAX)?.into();
+        Ok(())
+    }),
+    key("group.min.session.timeout.ms", "6000", "Least session timeout that a consumer may ask for.", |c, v| {
+        c.group_limits.min_session_timeout_ms = number(v, 0, i32::MAX)?;
+        Ok(())
+    }),
+    key("group.max.session.timeout.ms", "1800000", "Largest session timeout that a consumer may ask for.", |c, v| {
+        c.group_limits.max_session_timeout_ms = number(v, 0, i32::MAX)?;
+        Ok(())
+    }),
+    key("group.max.size", "2147483647", "Most members of a group.", |c, v| {
+        c.group_limits.max_size = number(v, 1, i32::MAX as usize)?;
+        Ok(())
+    }),
     key("auto.create.topics.enable", "true", "Whether asking for an unknown topic creates it.", |c, v| {
         c.auto_create_topics = boolean(v)?;
         Ok(())

@@ -1,11 +1,13 @@
 //! The broker's configuration: a TOML file with Kafka's names, every key declared once in `keys`.
 
+mod groups;
 mod keys;
 mod listener;
 mod parse;
 
 use std::path::PathBuf;
 
+pub use groups::GroupLimits;
 pub use keys::{cores as parse_cores, Key, KEYS};
 pub use listener::{parse_listeners, HostPort};
 pub use parse::{load_file, parse_text, ConfigError};
@@ -55,6 +57,7 @@ pub struct BrokerConfig {
     pub move_bytes_per_second: u64,
     pub offsets_partitions: i32,
     pub offset_metadata_max_bytes: usize,
+    pub group_limits: GroupLimits,
     pub fetch_max_bytes: usize,
     pub fetch_session_slots: usize,
     pub topic_defaults: TopicConfig,
@@ -89,6 +92,12 @@ impl Default for BrokerConfig {
             move_bytes_per_second: 0,
             offsets_partitions: 50,
             offset_metadata_max_bytes: 4096,
+            group_limits: GroupLimits {
+                initial_rebalance_delay_ms: 3_000,
+                min_session_timeout_ms: 6_000,
+                max_session_timeout_ms: 1_800_000,
+                max_size: i32::MAX as usize,
+            },
             fetch_max_bytes: 55 << 20,
             fetch_session_slots: 1000,
             topic_defaults: TopicConfig::default(),

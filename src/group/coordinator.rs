@@ -58,6 +58,14 @@ impl Coordinators {
         self.partitions.borrow_mut().retain(|_, (of, _)| of != key);
     }
 
+    /// Whether groups of this partition are served here now.
+    ///
+    /// # Errors
+    /// Kafka's code.
+    pub fn check(&self, index: i32) -> Result<(), ErrorCode> {
+        self.find(index).map(drop)
+    }
+
     fn find(&self, index: i32) -> Result<Rc<Loaded>, ErrorCode> {
         let found = self.partitions.borrow().get(&index).map(|(_, loaded)| Rc::clone(loaded));
         let found = found.ok_or(ErrorCode::NotCoordinator)?;
@@ -75,9 +83,6 @@ impl Coordinators {
     /// Kafka's code for all of them.
     pub async fn commit(&self, commit: CommitGroup) -> Result<(), ErrorCode> {
         let loaded = self.find(commit.partition)?;
-        if commit.generation >= 0 {
-            return Err(ErrorCode::IllegalGeneration);
-        }
         let CommitGroup { group, now_ms, entries, .. } = commit;
         let mut records = Vec::with_capacity(entries.len());
         let mut commits = Vec::with_capacity(entries.len());

@@ -1,15 +1,18 @@
-//! What consumer groups have committed: `record` is Kafka's format of it in `__consumer_offsets`,
-//! `offsets` what those records come to (pure), `coordinator` the shell on the shard that owns a
-//! partition of that topic: it reads the log when the partition is opened, and appends to it.
+//! Consumer groups. What they have committed: `record` is Kafka's format of it in
+//! `__consumer_offsets`, `offsets` what those records come to (pure), `coordinator` the shell on the
+//! shard that owns a partition of that topic: it reads the log when the partition is opened, and
+//! appends to it. Who is in them: `classic` is the state machine (pure), `members` its shell.
 //!
-//! Knowingly missing: membership. Offsets are kept for groups whose consumers assign partitions
-//! themselves, and for those that a Kafka which was taken over had.
+//! Knowingly missing: the protocol of KIP-848, and members that outlive a restart: they join again.
 
+pub mod classic;
 mod coordinator;
+mod members;
 mod offsets;
 mod record;
 
 pub use coordinator::Coordinators;
+pub use members::Members;
 
 /// The topic that holds committed offsets.
 pub const OFFSETS_TOPIC: &str = "__consumer_offsets";

@@ -13,7 +13,9 @@ mod describe_log_dirs;
 mod fetch;
 mod fetch_session;
 mod find_coordinator;
+mod heartbeat;
 mod init_producer_id;
+mod join_group;
 mod list_offsets;
 mod metadata;
 mod offset_commit;
@@ -21,6 +23,7 @@ mod offset_fetch;
 mod offset_for_leader_epoch;
 pub mod produce;
 mod route;
+mod sync_group;
 
 use std::rc::Rc;
 
@@ -52,11 +55,14 @@ pub async fn dispatch(
 ) -> Result<Vec<Bytes>, WireError> {
     let (key, version, body) = (header.key, header.version, body.freeze());
     macro_rules! answer {
-        ($handler:ident) => {{
+        ($handler:ident) => {
+            answer!($handler::handle)
+        };
+        ($($handler:ident)::+) => {{
             let checked = Checked::new(key, version, body)?;
             reserve(lease, checked.decoded_bytes + checked.answer_bytes)?;
             let request = checked.decode()?;
-            let response = $handler::handle(cx, version, request).await;
+            let response = $($handler)::+(cx, version, request).await;
             wire::encode_response(header, &response).map(|frame| vec![frame])
         }};
     }
@@ -69,6 +75,10 @@ pub async fn dispatch(
         }
         ApiKey::ListOffsets => answer!(list_offsets),
         ApiKey::Metadata => answer!(metadata),
+        ApiKey::JoinGroup => answer!(join_group),
+        ApiKey::SyncGroup => answer!(sync_group),
+        ApiKey::Heartbeat => answer!(heartbeat),
+        ApiKey::LeaveGroup => answer!(heartbeat::leave),
         ApiKey::OffsetCommit => answer!(offset_commit),
         ApiKey::OffsetFetch => answer!(offset_fetch),
         ApiKey::FindCoordinator => answer!(find_coordinator),

@@ -1,5 +1,4 @@
-//! OffsetCommit (key 8), versions 2–9: what a group has read. Knowingly missing: members (a generation
-//! is answered ILLEGAL_GENERATION).
+//! OffsetCommit (key 8), versions 2–9: what a group has read.
 
 use kafka_protocol::messages::offset_commit_response::{
     OffsetCommitResponsePartition, OffsetCommitResponseTopic,
@@ -66,7 +65,15 @@ async fn commit(
     let group = request.group_id.to_string();
     let (owner, partition) = coordinator(&cx.shard.image(), &group)?;
     let generation = request.generation_id_or_member_epoch;
-    let commit = CommitGroup { partition, group, generation, now_ms: now_ms(), entries };
+    let commit = CommitGroup {
+        partition,
+        group,
+        member_id: request.member_id.to_string(),
+        instance_id: request.group_instance_id.as_ref().map(ToString::to_string),
+        generation,
+        now_ms: now_ms(),
+        entries,
+    };
     let routed = cx.shard.route(owner, Operation::CommitOffsets(commit)).await;
     let routed = routed.map_err(|_| ErrorCode::NotCoordinator)?;
     match routed.outcome().await {

@@ -23,6 +23,9 @@ pub struct CommitGroup {
     /// Partition of the offsets topic.
     pub partition: i32,
     pub group: String,
+    /// Empty: the consumer is no member.
+    pub member_id: String,
+    pub instance_id: Option<String>,
     /// −1: the consumer is no member.
     pub generation: i32,
     pub now_ms: i64,

@@ -5,6 +5,7 @@
 mod committed;
 pub mod compact;
 pub mod fetch;
+pub mod membership;
 pub mod offsets;
 mod operation;
 pub mod produce;
@@ -13,8 +14,8 @@ pub mod trim;
 
 pub use committed::{CommitEntry, CommitGroup, Committed, FetchGroupOffsets, GroupOffset};
 pub use operation::{
-    EpochEnd, EpochQuery, FetchEntry, FetchGroup, FetchOutcome, LogSize, MoveOrder, OffsetFound,
-    OffsetQuery, Operation, Outcome, PartitionKey, ProduceGroup, ProduceOutcome, Trim,
+    EpochEnd, EpochQuery, FetchEntry, FetchGroup, FetchOutcome, LogSize, MoveOrder, OfGroup,
+    OffsetFound, OffsetQuery, Operation, Outcome, PartitionKey, ProduceGroup, ProduceOutcome, Trim,
 };
 pub use table::{Partition, PartitionTable};
 

@@ -2,6 +2,7 @@ use bytes::Bytes;
 use corelane_shards::log::{MovingSize, NewBatch};
 use uuid::Uuid;
 
+use super::membership::{Join, Joined, MemberCall, NotJoined, Sync, Synced};
 use super::{CommitGroup, FetchGroupOffsets, GroupOffset};
 use crate::wire::ErrorCode;
 
@@ -26,6 +27,9 @@ pub enum Operation {
     Trim(Vec<Trim>),
     Sizes(Vec<PartitionKey>),
     Move(Vec<MoveOrder>),
+    JoinGroup(OfGroup<Join>),
+    SyncGroup(OfGroup<Sync>),
+    Members(OfGroup<Vec<MemberCall>>),
     CommitOffsets(CommitGroup),
     FetchOffsets(FetchGroupOffsets),
 }
@@ -42,8 +46,18 @@ pub enum Outcome {
     Sizes(Vec<Option<LogSize>>),
     /// Kafka's error codes; 0: the move has begun.
     Move(Vec<i16>),
+    JoinGroup(Result<Joined, NotJoined>),
+    SyncGroup(Result<Synced, ErrorCode>),
+    Members(Vec<Result<(), ErrorCode>>),
     CommitOffsets(Result<(), ErrorCode>),
     FetchOffsets(Result<Vec<GroupOffset>, ErrorCode>),
+}
+
+/// Something that concerns a group, for the shard that owns its partition of the offsets topic.
+pub struct OfGroup<T> {
+    pub partition: i32,
+    pub group: String,
+    pub what: T,
 }
 
 /// Checked batches for one shard's partitions.

@@ -153,6 +153,11 @@ impl<B: Buf> Reader<B> {
         Ok(())
     }
 
+    pub fn skip_bytes(&mut self) -> Result<(), WireError> {
+        let len = self.bytes_len()?.unwrap_or(0);
+        self.skip(len)
+    }
+
     pub fn skip_string(&mut self) -> Result<(), WireError> {
         let len = self.string_len()?;
         self.skip(len.unwrap_or(0))

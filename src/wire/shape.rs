@@ -21,6 +21,8 @@ pub enum Kind {
     Fixed(usize),
     /// Text, which may be null.
     Text,
+    /// Bytes, which may be null.
+    Bytes,
     /// A list, which may be null.
     List(&'static Kind),
     /// Fields in order, followed by tagged fields in flexible versions.
@@ -110,6 +112,7 @@ impl Walk<'_> {
         match kind {
             Kind::Fixed(len) => self.reader.skip(*len),
             Kind::Text => self.reader.skip_string(),
+            Kind::Bytes => self.reader.skip_bytes(),
             Kind::List(entry) => {
                 let count = self.reader.count(smallest(entry, self.version))?.unwrap_or(0);
                 self.entries += count;
@@ -125,7 +128,7 @@ impl Walk<'_> {
 fn decoded_size(kind: &Kind) -> usize {
     match kind {
         Kind::Fixed(len) => len.next_multiple_of(8),
-        Kind::Text => 40,
+        Kind::Text | Kind::Bytes => 40,
         Kind::List(_) => 24,
         // In all versions, for the type is the same in all; and its unknown tagged fields.
         Kind::Group(fields) => fields.iter().map(|f| decoded_size(&f.kind)).sum::<usize>() + 24,
@@ -136,7 +139,7 @@ fn decoded_size(kind: &Kind) -> usize {
 fn smallest(kind: &Kind, version: i16) -> usize {
     match kind {
         Kind::Fixed(len) => *len,
-        Kind::Text | Kind::List(_) => 1,
+        Kind::Text | Kind::Bytes | Kind::List(_) => 1,
         Kind::Group(fields) => {
             let there = fields.iter().filter(|f| (f.from..=f.to).contains(&version));
             there.map(|f| smallest(&f.kind, version)).sum::<usize>().max(1)
@@ -171,6 +174,11 @@ mod tests {
                 let text = "t".repeat(draw.below(300) as usize);
                 out.nullable_string(Some(&text));
             }
+            Kind::Bytes => {
+                let bytes = vec![7; draw.below(300) as usize];
+                out.bytes_len(bytes.len());
+                out.buf.put_slice(&bytes);
+            }
             Kind::List(entry) => {
                 let count = draw.below(4) as usize;
                 out.count(Some(count));
@@ -196,6 +204,7 @@ mod tests {
         match kind {
             Kind::Fixed(len) => (0..*len).for_each(|_| out.buf.put_u8(0)),
             Kind::Text => out.nullable_string(Some("")),
+            Kind::Bytes => out.bytes_len(0),
             Kind::List(entry) => {
                 out.count(Some(entries));
                 (0..entries)
@@ -279,6 +288,10 @@ mod tests {
             OffsetForLeaderEpoch => OffsetForLeaderEpochRequest,
             DescribeConfigs => DescribeConfigsRequest,
             CreatePartitions => CreatePartitionsRequest,
+            JoinGroup => JoinGroupRequest,
+            SyncGroup => SyncGroupRequest,
+            Heartbeat => HeartbeatRequest,
+            LeaveGroup => LeaveGroupRequest,
             OffsetCommit => OffsetCommitRequest,
             OffsetFetch => OffsetFetchRequest,
             AlterReplicaLogDirs => AlterReplicaLogDirsRequest,

@@ -73,6 +73,43 @@ const SHAPES: &[Shape] = &[
         ],
     ),
     shape(
+        ApiKey::JoinGroup,
+        6,
+        &[
+            all(TEXT),
+            all(I32),
+            from(1, I32),
+            all(TEXT),
+            from(5, TEXT),
+            all(TEXT),
+            all(list(&Kind::Group(&[all(TEXT), all(Kind::Bytes)]))),
+            from(8, TEXT),
+        ],
+    ),
+    shape(
+        ApiKey::SyncGroup,
+        4,
+        &[
+            all(TEXT),
+            all(I32),
+            all(TEXT),
+            from(3, TEXT),
+            from(5, TEXT),
+            from(5, TEXT),
+            all(list(&Kind::Group(&[all(TEXT), all(Kind::Bytes)]))),
+        ],
+    ),
+    shape(ApiKey::Heartbeat, 4, &[all(TEXT), all(I32), all(TEXT), from(3, TEXT)]),
+    shape(
+        ApiKey::LeaveGroup,
+        4,
+        &[
+            all(TEXT),
+            only(0, 2, TEXT),
+            from(3, list(&Kind::Group(&[all(TEXT), all(TEXT), from(5, TEXT)]))),
+        ],
+    ),
+    shape(
         ApiKey::OffsetCommit,
         8,
         &[

@@ -1,0 +1,51 @@
+//! SyncGroup (key 14), versions 0–5: the leader's assignments, and each member's own.
+
+use kafka_protocol::messages::{SyncGroupRequest, SyncGroupResponse};
+
+use super::route::coordinator;
+use super::RequestContext;
+use crate::partition::membership::{Sync, Synced};
+use crate::partition::{OfGroup, Operation, Outcome};
+use crate::wire::{ErrorCode, StrBytes};
+
+pub async fn handle(
+    cx: &RequestContext,
+    version: i16,
+    request: SyncGroupRequest,
+) -> SyncGroupResponse {
+    match sync(cx, request).await {
+        Ok(synced) => {
+            let text = |text| Some(StrBytes::from_string(text)).filter(|_| version >= 5);
+            SyncGroupResponse::default()
+                .with_protocol_type(text(synced.protocol_type))
+                .with_protocol_name(text(synced.protocol))
+                .with_assignment(synced.assignment)
+        }
+        Err(code) => SyncGroupResponse::default().with_error_code(code.code()),
+    }
+}
+
+async fn sync(cx: &RequestContext, request: SyncGroupRequest) -> Result<Synced, ErrorCode> {
+    let group = request.group_id.to_string();
+    let (owner, partition) = coordinator(&cx.shard.image(), &group)?;
+    let text = |text: Option<StrBytes>| text.map(|text| text.to_string());
+    let sync = Sync {
+        token: 0,
+        member_id: request.member_id.to_string(),
+        instance_id: text(request.group_instance_id),
+        generation: request.generation_id,
+        protocol_type: text(request.protocol_type),
+        protocol_name: text(request.protocol_name),
+        assignments: request
+            .assignments
+            .into_iter()
+            .map(|given| (given.member_id.to_string(), given.assignment))
+            .collect(),
+    };
+    let call = Operation::SyncGroup(OfGroup { partition, group, what: sync });
+    let routed = cx.shard.route(owner, call).await.map_err(|_| ErrorCode::NotCoordinator)?;
+    match routed.outcome().await {
+        Some(Outcome::SyncGroup(synced)) => synced,
+        _ => Err(ErrorCode::NotCoordinator),
+    }
+}
