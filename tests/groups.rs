@@ -1,0 +1,240 @@
+//! Consumers that share a topic's partitions: none is missed, whoever comes, goes or dies.
+
+mod support;
+
+use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::Mutex;
+use std::time::Duration;
+
+use bytes::Bytes;
+use kafka_protocol::messages::join_group_request::JoinGroupRequestProtocol;
+use kafka_protocol::messages::leave_group_request::MemberIdentity;
+use kafka_protocol::messages::sync_group_request::SyncGroupRequestAssignment;
+use kafka_protocol::messages::*;
+use kafka_protocol::protocol::StrBytes;
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
+use rdkafka::{ClientConfig, Message};
+use support::{Broker, Raw, Setup, MODES};
+
+const UNKNOWN_MEMBER_ID: i16 = 25;
+const ILLEGAL_GENERATION: i16 = 22;
+const INCONSISTENT_GROUP_PROTOCOL: i16 = 23;
+const INVALID_GROUP_ID: i16 = 24;
+const INVALID_SESSION_TIMEOUT: i16 = 26;
+const REBALANCE_IN_PROGRESS: i16 = 27;
+const MEMBER_ID_REQUIRED: i16 = 79;
+const FENCED_INSTANCE_ID: i16 = 82;
+
+const QUICK: &str = "\"group.initial.rebalance.delay.ms\" = 0
+\"group.min.session.timeout.ms\" = 100
+\"offsets.topic.num.partitions\" = 3";
+
+const PARTITIONS: i32 = 8;
+const RECORDS: usize = 4_000;
+
+type Seen = Mutex<BTreeSet<(i32, i64)>>;
+
+/// A member that notes what it reads and then commits it, until it is told to stop or has had its
+/// share; then it leaves.
+fn work(address: &str, seen: &Seen, stop: &AtomicBool, share: usize) {
+    let consumer: BaseConsumer = ClientConfig::new()
+        .set("bootstrap.servers", address)
+        .set("group.id", "workers")
+        .set("enable.auto.commit", "false")
+        .set("auto.offset.reset", "earliest")
+        .set("session.timeout.ms", "1500")
+        .set("heartbeat.interval.ms", "200")
+        .set("reconnect.backoff.max.ms", "200")
+        .create()
+        .expect("a consumer");
+    consumer.subscribe(&["t"]).expect("subscribes");
+    let mut count = 0;
+    while !stop.load(Ordering::SeqCst) && count < share {
+        if let Some(Ok(message)) = consumer.poll(Duration::from_millis(20)) {
+            seen.lock().expect("unharmed").insert((message.partition(), message.offset()));
+            count += 1;
+            if count % 50 == 0 {
+                // Another member may have the partition by now: it reads these again.
+                let _ = consumer.commit_message(&message, CommitMode::Sync);
+            }
+        }
+    }
+}
+
+#[test]
+fn every_record_is_read_over_members_that_come_and_go_and_a_broker_that_crashes() {
+    for mode in MODES {
+        let setup = Setup { extra: QUICK.to_string(), shards: 2, ..Setup::new(mode) };
+        let mut broker = Broker::start(setup);
+        broker.run(&["topic", "create", "t", "--partitions", &PARTITIONS.to_string()], b"");
+        let lines: String = (0..RECORDS).map(|n| format!("{n}\n")).collect();
+        broker.run(&["produce", "t"], lines.as_bytes());
+        let (seen, stop) = (Seen::default(), AtomicBool::new(false));
+        let address = broker.address.clone();
+        std::thread::scope(|scope| {
+            let member = |share| {
+                let (address, seen, stop) = (&address, &seen, &stop);
+                scope.spawn(move || work(address, seen, stop, share))
+            };
+            // Three that leave early, and four that stay.
+            let early: Vec<_> = [100, 200, 300].map(member).into();
+            let _staying: Vec<_> = (0..4).map(|_| member(usize::MAX)).collect();
+            support::eventually("some is read", || seen.lock().expect("unharmed").len() > 300);
+            broker = std::mem::replace(&mut broker, Broker::start(Setup::new("single")))
+                .crash_and_restart_in_place();
+            support::eventually("all is read", || seen.lock().expect("unharmed").len() == RECORDS);
+            stop.store(true, Ordering::SeqCst);
+            drop(early);
+        });
+    }
+}
+
+fn text(text: &str) -> StrBytes {
+    StrBytes::from_string(text.to_string())
+}
+
+fn group() -> GroupId {
+    GroupId(text("g"))
+}
+
+fn join(client: &mut Raw, version: i16, member: &str, instance: Option<&str>) -> JoinGroupResponse {
+    let request = join_request(member, instance, "range");
+    client.ask(ApiKey::JoinGroup, version, &request)
+}
+
+fn join_request(member: &str, instance: Option<&str>, protocol: &str) -> JoinGroupRequest {
+    let protocol = JoinGroupRequestProtocol::default()
+        .with_name(text(protocol))
+        .with_metadata(Bytes::from_static(b"what it wants"));
+    JoinGroupRequest::default()
+        .with_group_id(group())
+        .with_session_timeout_ms(5_000)
+        .with_rebalance_timeout_ms(5_000)
+        .with_member_id(text(member))
+        .with_group_instance_id(instance.map(text))
+        .with_protocol_type(text("consumer"))
+        .with_protocols(vec![protocol])
+}
+
+fn sync(client: &mut Raw, member: &str, generation: i32, given: &[&str]) -> SyncGroupResponse {
+    let assignment = |id: &&str| {
+        SyncGroupRequestAssignment::default()
+            .with_member_id(text(id))
+            .with_assignment(Bytes::from(format!("for {id}")))
+    };
+    let request = SyncGroupRequest::default()
+        .with_group_id(group())
+        .with_generation_id(generation)
+        .with_member_id(text(member))
+        .with_assignments(given.iter().map(assignment).collect());
+    client.ask(ApiKey::SyncGroup, 3, &request)
+}
+
+fn heartbeat(client: &mut Raw, member: &str, instance: Option<&str>, generation: i32) -> i16 {
+    let request = HeartbeatRequest::default()
+        .with_group_id(group())
+        .with_generation_id(generation)
+        .with_member_id(text(member))
+        .with_group_instance_id(instance.map(text));
+    client.ask::<HeartbeatResponse>(ApiKey::Heartbeat, 3, &request).error_code
+}
+
+fn start() -> Broker {
+    let broker = Broker::start(Setup { extra: QUICK.to_string(), ..Setup::new("single") });
+    let request = FindCoordinatorRequest::default().with_coordinator_keys(vec![text("g")]);
+    let answer: FindCoordinatorResponse = broker.client().ask(ApiKey::FindCoordinator, 4, &request);
+    assert_eq!(answer.coordinators[0].error_code, 0);
+    let mut client = broker.client();
+    support::eventually("the group is served", || {
+        heartbeat(&mut client, "nobody", None, 0) == UNKNOWN_MEMBER_ID
+    });
+    broker
+}
+
+#[test]
+fn a_member_is_told_to_come_again_joins_gets_its_share_and_goes() {
+    let broker = start();
+    let mut client = broker.client();
+    let asked = join(&mut client, 5, "", None);
+    assert_eq!(asked.error_code, MEMBER_ID_REQUIRED);
+    let id = asked.member_id.to_string();
+    let joined = join(&mut client, 5, &id, None);
+    assert_eq!((joined.error_code, joined.generation_id, &*joined.leader), (0, 1, &*id));
+    assert_eq!(joined.protocol_name.as_deref(), Some("range"));
+    assert_eq!(joined.members[0].metadata, "what it wants");
+    let synced = sync(&mut client, &id, 1, &[&id]);
+    assert_eq!((synced.error_code, synced.assignment), (0, Bytes::from(format!("for {id}"))));
+    assert_eq!(heartbeat(&mut client, &id, None, 1), 0);
+    assert_eq!(heartbeat(&mut client, &id, None, 2), ILLEGAL_GENERATION);
+    assert_eq!(heartbeat(&mut client, "other", None, 1), UNKNOWN_MEMBER_ID);
+
+    // A second one comes: the first has to join again.
+    let mut other = broker.client();
+    let second = join(&mut other, 5, "", None).member_id.to_string();
+    other.send(ApiKey::JoinGroup, 5, &join_request(&second, None, "range"));
+    support::eventually("a rebalance begins", || {
+        heartbeat(&mut client, &id, None, 1) == REBALANCE_IN_PROGRESS
+    });
+    assert_eq!(join(&mut client, 5, &id, None).generation_id, 2);
+    let (_, answer) = other.receive().expect("an answer");
+    assert!(answer.windows(second.len()).any(|bytes| bytes == second.as_bytes()));
+
+    let member = |id: &str| MemberIdentity::default().with_member_id(text(id));
+    let leave = LeaveGroupRequest::default()
+        .with_group_id(group())
+        .with_members(vec![member(&second), member("other")]);
+    let left: LeaveGroupResponse = client.ask(ApiKey::LeaveGroup, 3, &leave);
+    let codes: Vec<i16> = left.members.iter().map(|member| member.error_code).collect();
+    assert_eq!(codes, [0, UNKNOWN_MEMBER_ID]);
+}
+
+#[test]
+fn what_does_not_fit_is_refused() {
+    let broker = start();
+    let mut client = broker.client();
+    let ask = |client: &mut Raw, request: &JoinGroupRequest| {
+        client.ask::<JoinGroupResponse>(ApiKey::JoinGroup, 3, request).error_code
+    };
+    let good = join_request("", None, "range");
+    let bad = good.clone().with_session_timeout_ms(1);
+    assert_eq!(ask(&mut client, &bad), INVALID_SESSION_TIMEOUT);
+    let bad = good.clone().with_group_id(GroupId(text("")));
+    assert_eq!(ask(&mut client, &bad), INVALID_GROUP_ID);
+    let bad = good.clone().with_protocols(Vec::new());
+    assert_eq!(ask(&mut client, &bad), INCONSISTENT_GROUP_PROTOCOL);
+    let bad = join_request("never given", None, "range");
+    assert_eq!(ask(&mut client, &bad), UNKNOWN_MEMBER_ID);
+    assert_eq!(ask(&mut client, &good), 0);
+    let bad = join_request("", None, "another protocol");
+    assert_eq!(ask(&mut client, &bad), INCONSISTENT_GROUP_PROTOCOL);
+}
+
+#[test]
+fn a_static_member_that_comes_back_fences_the_one_before() {
+    let broker = start();
+    let mut client = broker.client();
+    let first = join(&mut client, 5, "", Some("one"));
+    assert_eq!(first.error_code, 0);
+    let id = first.member_id.to_string();
+    assert_eq!(heartbeat(&mut client, &id, Some("one"), first.generation_id), 0);
+    let again = join(&mut client, 5, "", Some("one"));
+    assert_eq!(again.error_code, 0);
+    assert_ne!(again.member_id, first.member_id);
+    let code = heartbeat(&mut client, &id, Some("one"), again.generation_id);
+    assert_eq!(code, FENCED_INSTANCE_ID);
+}
+
+#[test]
+fn a_broker_that_stops_does_not_wait_for_members_that_wait() {
+    let mut broker = start();
+    let mut client = broker.client();
+    let id = join(&mut client, 3, "", None).member_id.to_string();
+    // Nobody leads this generation any more: the second waits for its assignment.
+    let mut other = broker.client();
+    other.send(ApiKey::JoinGroup, 3, &join_request("", None, "range"));
+    support::eventually("a rebalance begins", || {
+        heartbeat(&mut client, &id, None, 1) == REBALANCE_IN_PROGRESS
+    });
+    assert_eq!(broker.stop(), Some(0));
+}
