@@ -198,6 +198,12 @@ fn every_api_answers_in_every_version_it_is_advertised_for() {
                     let request = OffsetForLeaderEpochRequest::default().with_topics(vec![topic]);
                     ask!(request, OffsetForLeaderEpochResponse);
                 }
+                ApiKey::ListGroups => ask!(ListGroupsRequest::default(), ListGroupsResponse),
+                ApiKey::DescribeGroups => {
+                    ask!(DescribeGroupsRequest::default(), DescribeGroupsResponse);
+                }
+                ApiKey::DeleteGroups => ask!(DeleteGroupsRequest::default(), DeleteGroupsResponse),
+                ApiKey::OffsetDelete => ask!(OffsetDeleteRequest::default(), OffsetDeleteResponse),
                 ApiKey::JoinGroup => ask!(JoinGroupRequest::default(), JoinGroupResponse),
                 ApiKey::SyncGroup => ask!(SyncGroupRequest::default(), SyncGroupResponse),
                 ApiKey::Heartbeat => ask!(HeartbeatRequest::default(), HeartbeatResponse),

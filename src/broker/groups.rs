@@ -1,11 +1,13 @@
 //! What is asked of groups that this shard coordinates, whoever asked.
 
+use std::collections::HashSet;
 use std::rc::Rc;
 
 use corelane_shards::runtime::spawn_guarded;
 
 use super::Shard;
-use crate::partition::membership::{Join, MemberCall, MemberSays, NotJoined, Sync};
+use crate::clock::now_ms;
+use crate::partition::membership::{GroupView, Join, MemberCall, MemberSays, NotJoined, Sync};
 use crate::partition::{CommitGroup, OfGroup, Outcome};
 use crate::wire::ErrorCode;
 
@@ -47,6 +49,54 @@ impl Shard {
         call.what.iter().map(hear).collect()
     }
 
+    pub(super) fn list_groups(&self) -> Vec<GroupView> {
+        let mut views = self.members.views();
+        for view in &mut views {
+            view.members.clear();
+        }
+        let known: HashSet<String> = views.iter().map(|view| view.group.clone()).collect();
+        let others = self.coordinators.groups().into_iter().filter(|group| !known.contains(group));
+        views.extend(others.map(only_offsets));
+        views
+    }
+
+    pub(super) fn describe_group(&self, call: &OfGroup<()>) -> Result<GroupView, ErrorCode> {
+        self.coordinators.check(call.partition)?;
+        let group = &call.group;
+        match self.members.view(group) {
+            Some(view) => Ok(view),
+            None if self.coordinators.has_offsets(call.partition, group) => {
+                Ok(only_offsets(group.clone()))
+            }
+            None => Err(ErrorCode::GroupIdNotFound),
+        }
+    }
+
+    /// Offsets of a group that has members are theirs to commit.
+    pub(super) fn delete_offsets(
+        self: &Rc<Self>,
+        call: OfGroup<Option<Vec<(String, i32)>>>,
+        answer: impl FnOnce(Outcome) + 'static,
+    ) {
+        let OfGroup { partition, group, what: only } = call;
+        let may = self.coordinators.check(partition).and_then(|()| match () {
+            () if self.members.has_members(&group) && only.is_some() => {
+                Err(ErrorCode::GroupSubscribedToTopic)
+            }
+            () if self.members.has_members(&group) => Err(ErrorCode::NonEmptyGroup),
+            () if self.coordinators.has_offsets(partition, &group) => Ok(()),
+            () => Err(ErrorCode::GroupIdNotFound),
+        });
+        if let Err(code) = may {
+            return answer(Outcome::DeleteOffsets(Err(code)));
+        }
+        let shard = Rc::clone(self);
+        spawn_guarded(&self.gate, "delete offsets", async move {
+            let forget = shard.coordinators.forget(partition, &group, only.as_deref(), now_ms());
+            answer(Outcome::DeleteOffsets(forget.await));
+        });
+    }
+
     pub(super) fn commit_offsets(
         self: &Rc<Self>,
         commit: CommitGroup,
@@ -63,5 +113,16 @@ impl Shard {
         spawn_guarded(&self.gate, "commit", async move {
             answer(Outcome::CommitOffsets(shard.coordinators.commit(commit).await));
         });
+    }
+}
+
+/// A group without members, of which only offsets are left.
+fn only_offsets(group: String) -> GroupView {
+    GroupView {
+        group,
+        state: "Empty",
+        protocol_type: "consumer".to_string(),
+        protocol: String::new(),
+        members: Vec::new(),
     }
 }

@@ -215,6 +215,11 @@ impl Shard {
             Operation::JoinGroup(call) => self.join_group(call, answer),
             Operation::SyncGroup(call) => self.sync_group(call, answer),
             Operation::Members(call) => answer(Outcome::Members(self.hear_members(&call))),
+            Operation::ListGroups => answer(Outcome::ListGroups(self.list_groups())),
+            Operation::DescribeGroup(call) => {
+                answer(Outcome::DescribeGroup(self.describe_group(&call)));
+            }
+            Operation::DeleteOffsets(call) => self.delete_offsets(call, answer),
             Operation::CommitOffsets(commit) => self.commit_offsets(commit, answer),
             Operation::FetchOffsets(fetch) => {
                 answer(Outcome::FetchOffsets(self.coordinators.fetch(&fetch)));

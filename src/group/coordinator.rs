@@ -92,16 +92,61 @@ impl Coordinators {
             records.push((key, Some(encode_value(&committed))));
             commits.push((topic, partition, committed));
         }
-        let (told, safe) = oneshot::channel();
-        let waiter = Rc::new(Told(RefCell::new(Some(told))));
-        append(&loaded.of, &records, now_ms, Some((waiter, 0)))?;
-        match safe.await {
-            Ok(done) => done.map_err(|error| error_code(&error))?,
-            Err(_) => return Err(ErrorCode::NotCoordinator),
-        }
+        append_durably(&loaded.of, &records, now_ms).await?;
         if let Some(Ok(offsets)) = &mut *loaded.offsets.borrow_mut() {
             for (topic, partition, committed) in commits {
                 offsets.set(&group, &topic, partition, Some(committed));
+            }
+        }
+        Ok(())
+    }
+
+    /// Groups that have committed something, of all partitions that are loaded.
+    pub fn groups(&self) -> Vec<String> {
+        let mut groups = Vec::new();
+        for (_, loaded) in self.partitions.borrow().values() {
+            if let Some(Ok(offsets)) = &*loaded.offsets.borrow() {
+                groups.extend(offsets.groups().cloned());
+            }
+        }
+        groups
+    }
+
+    /// Whether a group has committed something.
+    pub fn has_offsets(&self, partition: i32, group: &str) -> bool {
+        let Ok(loaded) = self.find(partition) else { return false };
+        let offsets = loaded.offsets.borrow();
+        matches!(&*offsets, Some(Ok(offsets)) if !offsets.of_group(group).is_empty())
+    }
+
+    /// Forgets what a group has committed: for these partitions, or all of it.
+    ///
+    /// # Errors
+    /// Kafka's code.
+    pub async fn forget(
+        &self,
+        partition: i32,
+        group: &str,
+        only: Option<&[(String, i32)]>,
+        now_ms: i64,
+    ) -> Result<(), ErrorCode> {
+        let loaded = self.find(partition)?;
+        let there = match &*loaded.offsets.borrow() {
+            Some(Ok(offsets)) => offsets.of_group(group),
+            _ => Vec::new(),
+        };
+        let mut forgotten: Vec<(String, i32)> =
+            there.into_iter().map(|offset| (offset.topic, offset.partition)).collect();
+        forgotten.retain(|place| only.is_none_or(|only| only.contains(place)));
+        if forgotten.is_empty() {
+            return Ok(());
+        }
+        let tombstone = |(topic, index): &(String, i32)| (encode_key(group, topic, *index), None);
+        let records: Vec<_> = forgotten.iter().map(tombstone).collect();
+        append_durably(&loaded.of, &records, now_ms).await?;
+        if let Some(Ok(offsets)) = &mut *loaded.offsets.borrow_mut() {
+            for (topic, index) in forgotten {
+                offsets.set(group, &topic, index, None);
             }
         }
         Ok(())
@@ -146,6 +191,21 @@ impl Coordinators {
             }
         }
         Ok(found)
+    }
+}
+
+/// Appends records and waits until they are durable.
+async fn append_durably(
+    partition: &Partition,
+    records: &[(Vec<u8>, Option<Vec<u8>>)],
+    now_ms: i64,
+) -> Result<(), ErrorCode> {
+    let (told, safe) = oneshot::channel();
+    let waiter = Rc::new(Told(RefCell::new(Some(told))));
+    append(partition, records, now_ms, Some((waiter, 0)))?;
+    match safe.await {
+        Ok(done) => done.map_err(|error| error_code(&error)),
+        Err(_) => Err(ErrorCode::NotCoordinator),
     }
 }
 

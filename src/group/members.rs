@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use corelane_shards::runtime::{sleep, Signal};
 
-use super::classic::{Answer, Group, GroupLimits, Join, Joined, NotJoined, Sync, Synced, Token};
+use super::classic::{
+    Answer, Group, GroupLimits, GroupView, Join, Joined, NotJoined, Sync, Synced, Token,
+};
 use crate::clock::now_ms;
 use crate::wire::ErrorCode;
 
@@ -109,6 +111,21 @@ impl Members {
     ) -> Result<(), ErrorCode> {
         let left = self.on(group, |state| state.leave(now_ms(), member, instance));
         left.unwrap_or(Err(ErrorCode::UnknownMemberId))
+    }
+
+    /// Whether somebody is in a group.
+    pub fn has_members(&self, group: &str) -> bool {
+        self.groups.borrow().contains_key(group)
+    }
+
+    /// A group with members as it is shown.
+    pub fn view(&self, group: &str) -> Option<GroupView> {
+        self.groups.borrow().get(group).map(|state| state.view(group))
+    }
+
+    /// All groups with members.
+    pub fn views(&self) -> Vec<GroupView> {
+        self.groups.borrow().iter().map(|(name, group)| group.view(name)).collect()
     }
 
     /// Whether offsets may be committed for a group by this member, or by nobody.

@@ -39,6 +39,11 @@ impl Offsets {
             .collect()
     }
 
+    /// Groups that have committed something.
+    pub fn groups(&self) -> impl Iterator<Item = &String> {
+        self.groups.keys()
+    }
+
     /// Group, topic and partition of everything that was committed for these topics.
     pub fn of_topics(&self, topics: &[String]) -> Vec<(String, String, i32)> {
         let all = self.groups.iter().flat_map(|(group, of_group)| {

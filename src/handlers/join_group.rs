@@ -62,13 +62,17 @@ async fn join(
     }
     let (owner, partition) = coordinator(&cx.shard.image(), &group)?;
     let instance_id = request.group_instance_id.map(|id| id.to_string());
-    let name = instance_id.as_deref().unwrap_or("member");
+    let client_id = cx.client_id.as_ref().map_or("", |id| id).to_string();
+    let name = instance_id.as_deref().unwrap_or(&client_id);
     let session_timeout_ms = request.session_timeout_ms;
     let join = Join {
         token: 0,
         fresh_id: format!("{name}-{}", Uuid::new_v4()),
         member_id: request.member_id.to_string(),
         instance_id,
+        client_id,
+        // With a slash, as Java prints addresses, and tools expect.
+        client_host: format!("/{}", cx.peer.ip()),
         session_timeout_ms,
         rebalance_timeout_ms: match version {
             0 => session_timeout_ms,

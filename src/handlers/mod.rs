@@ -5,6 +5,7 @@ mod alter_replica_log_dirs;
 mod api_versions;
 mod create_partitions;
 mod create_topics;
+mod delete_groups;
 mod delete_records;
 mod delete_topics;
 mod describe_cluster;
@@ -16,6 +17,7 @@ mod find_coordinator;
 mod heartbeat;
 mod init_producer_id;
 mod join_group;
+mod list_groups;
 mod list_offsets;
 mod metadata;
 mod offset_commit;
@@ -25,6 +27,7 @@ pub mod produce;
 mod route;
 mod sync_group;
 
+use std::net::SocketAddr;
 use std::rc::Rc;
 
 use bytes::{Bytes, BytesMut};
@@ -33,13 +36,23 @@ use corelane_shards::runtime::Lease;
 pub use fetch_session::FetchSessions;
 
 use crate::broker::Shard;
-use crate::wire::{self, ApiKey, Checked, RequestHeader, WireError};
+use crate::wire::{self, ApiKey, Checked, RequestHeader, StrBytes, WireError};
 
 /// What a handler knows of who asks.
+#[derive(Clone)]
 pub struct RequestContext {
     pub shard: Rc<Shard>,
     /// Number of the listener that the client came in through.
     pub listener: usize,
+    pub peer: SocketAddr,
+    /// What the client calls itself, where a handler wants to know.
+    pub client_id: Option<StrBytes>,
+}
+
+impl RequestContext {
+    fn of_client(&self, header: &RequestHeader) -> RequestContext {
+        RequestContext { client_id: header.client_id.clone(), ..self.clone() }
+    }
 }
 
 /// Serves one request that is not Produce: the response frame in pieces.
@@ -54,6 +67,14 @@ pub async fn dispatch(
     lease: &mut Lease,
 ) -> Result<Vec<Bytes>, WireError> {
     let (key, version, body) = (header.key, header.version, body.freeze());
+    let named;
+    let cx = match key {
+        ApiKey::JoinGroup => {
+            named = cx.of_client(header);
+            &named
+        }
+        _ => cx,
+    };
     macro_rules! answer {
         ($handler:ident) => {
             answer!($handler::handle)
@@ -76,6 +97,10 @@ pub async fn dispatch(
         ApiKey::ListOffsets => answer!(list_offsets),
         ApiKey::Metadata => answer!(metadata),
         ApiKey::JoinGroup => answer!(join_group),
+        ApiKey::ListGroups => answer!(list_groups),
+        ApiKey::DescribeGroups => answer!(list_groups::describe),
+        ApiKey::DeleteGroups => answer!(delete_groups),
+        ApiKey::OffsetDelete => answer!(delete_groups::offsets),
         ApiKey::SyncGroup => answer!(sync_group),
         ApiKey::Heartbeat => answer!(heartbeat),
         ApiKey::LeaveGroup => answer!(heartbeat::leave),

@@ -15,6 +15,9 @@ pub struct Join {
     /// The id that this member gets if it has none yet.
     pub fresh_id: String,
     pub instance_id: Option<String>,
+    /// What it calls itself, and where it comes from, for those who look at the group.
+    pub client_id: String,
+    pub client_host: String,
     pub session_timeout_ms: i32,
     pub rebalance_timeout_ms: i32,
     pub protocol_type: String,
@@ -67,6 +70,27 @@ pub struct NotJoined {
 pub struct Synced {
     pub protocol_type: String,
     pub protocol: String,
+    pub assignment: Bytes,
+}
+
+/// A group as it is shown.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GroupView {
+    pub group: String,
+    /// Kafka's name of it.
+    pub state: &'static str,
+    pub protocol_type: String,
+    pub protocol: String,
+    pub members: Vec<MemberView>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MemberView {
+    pub id: String,
+    pub instance_id: Option<String>,
+    pub client_id: String,
+    pub client_host: String,
+    pub metadata: Bytes,
     pub assignment: Bytes,
 }
 

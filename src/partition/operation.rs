@@ -2,7 +2,7 @@ use bytes::Bytes;
 use corelane_shards::log::{MovingSize, NewBatch};
 use uuid::Uuid;
 
-use super::membership::{Join, Joined, MemberCall, NotJoined, Sync, Synced};
+use super::membership::{GroupView, Join, Joined, MemberCall, NotJoined, Sync, Synced};
 use super::{CommitGroup, FetchGroupOffsets, GroupOffset};
 use crate::wire::ErrorCode;
 
@@ -30,6 +30,11 @@ pub enum Operation {
     JoinGroup(OfGroup<Join>),
     SyncGroup(OfGroup<Sync>),
     Members(OfGroup<Vec<MemberCall>>),
+    /// All groups that the shard coordinates, without their members.
+    ListGroups,
+    DescribeGroup(OfGroup<()>),
+    /// Forget offsets of these partitions, or, without any, the group itself.
+    DeleteOffsets(OfGroup<Option<Vec<(String, i32)>>>),
     CommitOffsets(CommitGroup),
     FetchOffsets(FetchGroupOffsets),
 }
@@ -49,6 +54,9 @@ pub enum Outcome {
     JoinGroup(Result<Joined, NotJoined>),
     SyncGroup(Result<Synced, ErrorCode>),
     Members(Vec<Result<(), ErrorCode>>),
+    ListGroups(Vec<GroupView>),
+    DescribeGroup(Result<GroupView, ErrorCode>),
+    DeleteOffsets(Result<(), ErrorCode>),
     CommitOffsets(Result<(), ErrorCode>),
     FetchOffsets(Result<Vec<GroupOffset>, ErrorCode>),
 }

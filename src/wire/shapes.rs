@@ -99,6 +99,14 @@ const SHAPES: &[Shape] = &[
             all(list(&Kind::Group(&[all(TEXT), all(Kind::Bytes)]))),
         ],
     ),
+    shape(ApiKey::DescribeGroups, 5, &[all(list(&TEXT)), from(3, BYTE)]),
+    shape(ApiKey::ListGroups, 3, &[from(4, list(&TEXT)), from(5, list(&TEXT))]),
+    shape(ApiKey::DeleteGroups, 2, &[all(list(&TEXT))]),
+    shape(
+        ApiKey::OffsetDelete,
+        ON,
+        &[all(TEXT), all(list(&Kind::Group(&[all(TEXT), all(list(&Kind::Group(&[all(I32)])))])))],
+    ),
     shape(ApiKey::Heartbeat, 4, &[all(TEXT), all(I32), all(TEXT), from(3, TEXT)]),
     shape(
         ApiKey::LeaveGroup,

@@ -109,6 +109,8 @@ impl Group {
         }
         let member = Member {
             instance_id: join.instance_id.clone(),
+            client_id: join.client_id.clone(),
+            client_host: join.client_host.clone(),
             session_timeout_ms: join.session_timeout_ms,
             rebalance_timeout_ms: join.rebalance_timeout_ms,
             protocols: Vec::new(),
@@ -286,7 +288,7 @@ impl Member {
         self.protocols.iter().any(|(name, _)| name == protocol)
     }
 
-    fn metadata(&self, protocol: &str) -> Bytes {
+    pub(super) fn metadata(&self, protocol: &str) -> Bytes {
         let found = self.protocols.iter().find(|(name, _)| name == protocol);
         found.map(|(_, metadata)| metadata.clone()).unwrap_or_default()
     }

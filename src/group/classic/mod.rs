@@ -15,7 +15,7 @@ use bytes::Bytes;
 
 pub use crate::config::GroupLimits;
 pub use crate::partition::membership::{
-    Join, Joined, JoinedMember, NotJoined, Sync, Synced, Token,
+    GroupView, Join, Joined, JoinedMember, MemberView, NotJoined, Sync, Synced, Token,
 };
 use crate::wire::ErrorCode;
 
@@ -45,6 +45,8 @@ enum State {
 #[derive(Debug, Clone)]
 struct Member {
     instance_id: Option<String>,
+    client_id: String,
+    client_host: String,
     session_timeout_ms: i32,
     rebalance_timeout_ms: i32,
     protocols: Vec<(String, Bytes)>,
@@ -88,6 +90,32 @@ impl Group {
     /// Whether nobody is in it, nor about to be.
     pub fn is_empty(&self) -> bool {
         self.members.is_empty() && self.pending.is_empty()
+    }
+
+    /// The group as it is shown.
+    pub fn view(&self, group: &str) -> GroupView {
+        let stable = self.state == State::Stable;
+        let member = |(id, member): (&String, &Member)| MemberView {
+            id: id.clone(),
+            instance_id: member.instance_id.clone(),
+            client_id: member.client_id.clone(),
+            client_host: member.client_host.clone(),
+            // Before a protocol is agreed upon there is nothing to show, as in Kafka.
+            metadata: if stable { member.metadata(&self.protocol) } else { Bytes::new() },
+            assignment: if stable { member.assignment.clone() } else { Bytes::new() },
+        };
+        GroupView {
+            group: group.to_string(),
+            state: match self.state {
+                State::Empty => "Empty",
+                State::Preparing { .. } => "PreparingRebalance",
+                State::Completing { .. } => "CompletingRebalance",
+                State::Stable => "Stable",
+            },
+            protocol_type: self.protocol_type.clone(),
+            protocol: if stable { self.protocol.clone() } else { String::new() },
+            members: self.members.iter().map(member).collect(),
+        }
     }
 
     /// Answers since they were taken last.

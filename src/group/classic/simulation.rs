@@ -117,6 +117,8 @@ impl World {
                     member_id: id.clone(),
                     fresh_id: format!("m-{at}-{token}"),
                     instance_id: instance.clone(),
+                    client_id: String::new(),
+                    client_host: String::new(),
                     session_timeout_ms: SESSION_MS,
                     rebalance_timeout_ms: REBALANCE_MS,
                     protocol_type: "consumer".to_string(),

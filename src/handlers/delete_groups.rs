@@ -1,0 +1,95 @@
+//! DeleteGroups (key 42), versions 0–2, and OffsetDelete (key 47), version 0 (KIP-229, KIP-496). A group
+//! with members keeps its offsets. (Kafka lets those of topics go that nobody in the group reads.)
+
+use kafka_protocol::messages::delete_groups_response::DeletableGroupResult;
+use kafka_protocol::messages::offset_delete_response::{
+    OffsetDeleteResponsePartition, OffsetDeleteResponseTopic,
+};
+use kafka_protocol::messages::{
+    DeleteGroupsRequest, DeleteGroupsResponse, OffsetDeleteRequest, OffsetDeleteResponse,
+};
+
+use super::route::{coordinator, locate};
+use super::RequestContext;
+use crate::partition::{OfGroup, Operation, Outcome};
+use crate::wire::{ErrorCode, TopicRef};
+
+pub async fn handle(
+    cx: &RequestContext,
+    _version: i16,
+    request: DeleteGroupsRequest,
+) -> DeleteGroupsResponse {
+    let mut results = Vec::with_capacity(request.groups_names.len());
+    for group in request.groups_names {
+        let deleted = delete(cx, &group, None).await;
+        results.push(
+            DeletableGroupResult::default()
+                .with_group_id(group)
+                .with_error_code(deleted.err().map_or(0, |code| code.code())),
+        );
+    }
+    DeleteGroupsResponse::default().with_results(results)
+}
+
+pub async fn offsets(
+    cx: &RequestContext,
+    _version: i16,
+    request: OffsetDeleteRequest,
+) -> OffsetDeleteResponse {
+    let image = cx.shard.image();
+    let mut places = Vec::new();
+    let mut topics = Vec::with_capacity(request.topics.len());
+    for topic in &request.topics {
+        let name = TopicRef::Name(topic.name.0.clone());
+        let mut partitions = Vec::with_capacity(topic.partitions.len());
+        for partition in &topic.partitions {
+            let index = partition.partition_index;
+            let located = locate(&image, &name, index);
+            if located.is_ok() {
+                places.push((topic.name.to_string(), index));
+            }
+            partitions.push(
+                OffsetDeleteResponsePartition::default()
+                    .with_partition_index(index)
+                    .with_error_code(located.err().map_or(0, |code| code.code())),
+            );
+        }
+        topics.push(
+            OffsetDeleteResponseTopic::default()
+                .with_name(topic.name.clone())
+                .with_partitions(partitions),
+        );
+    }
+    let answer = OffsetDeleteResponse::default();
+    match delete(cx, &request.group_id, Some(places)).await {
+        Ok(()) => answer.with_topics(topics),
+        // This one is told for each partition.
+        Err(code @ ErrorCode::GroupSubscribedToTopic) => {
+            let partitions = topics.iter_mut().flat_map(|topic| &mut topic.partitions);
+            let fine = partitions.filter(|partition| partition.error_code == 0);
+            fine.for_each(|partition| partition.error_code = code.code());
+            answer.with_topics(topics)
+        }
+        Err(code) => answer.with_error_code(code.code()),
+    }
+}
+
+async fn delete(
+    cx: &RequestContext,
+    group: &str,
+    only: Option<Vec<(String, i32)>>,
+) -> Result<(), ErrorCode> {
+    if group.is_empty() {
+        return Err(ErrorCode::InvalidGroupId);
+    }
+    let (owner, partition) = match coordinator(&cx.shard.image(), group) {
+        Err(ErrorCode::NotCoordinator) => return Err(ErrorCode::GroupIdNotFound),
+        found => found?,
+    };
+    let call = OfGroup { partition, group: group.to_string(), what: only };
+    let routed = cx.shard.route(owner, Operation::DeleteOffsets(call)).await;
+    match routed.map_err(|_| ErrorCode::NotCoordinator)?.outcome().await {
+        Some(Outcome::DeleteOffsets(deleted)) => deleted,
+        _ => Err(ErrorCode::NotCoordinator),
+    }
+}

@@ -1,0 +1,125 @@
+//! ListGroups (key 16), versions 0–5, and DescribeGroups (key 15), versions 0–6: which groups there are
+//! and who is in them.
+
+use std::collections::BTreeSet;
+
+use kafka_protocol::messages::describe_groups_response::{DescribedGroup, DescribedGroupMember};
+use kafka_protocol::messages::list_groups_response::ListedGroup;
+use kafka_protocol::messages::{
+    DescribeGroupsRequest, DescribeGroupsResponse, GroupId, ListGroupsRequest, ListGroupsResponse,
+};
+
+use super::metadata::NO_OPERATIONS;
+use super::route::coordinator;
+use super::RequestContext;
+use crate::config::Advertise;
+use crate::group::OFFSETS_TOPIC;
+use crate::partition::membership::GroupView;
+use crate::partition::{OfGroup, Operation, Outcome};
+use crate::wire::{ErrorCode, StrBytes};
+
+/// The only kind of groups there is.
+const CLASSIC: &str = "classic";
+
+pub async fn handle(
+    cx: &RequestContext,
+    version: i16,
+    request: ListGroupsRequest,
+) -> ListGroupsResponse {
+    let states = &request.states_filter;
+    let types = &request.types_filter;
+    let is_asked = |filter: &[StrBytes], value: &str| {
+        filter.is_empty() || filter.iter().any(|asked| asked.eq_ignore_ascii_case(value))
+    };
+    let mut groups = Vec::new();
+    for view in all_groups(cx).await {
+        if !is_asked(states, view.state) || !is_asked(types, CLASSIC) {
+            continue;
+        }
+        let text = |text: &'static str, from| match version >= from {
+            true => StrBytes::from_static_str(text),
+            false => StrBytes::default(),
+        };
+        groups.push(
+            ListedGroup::default()
+                .with_group_id(GroupId(StrBytes::from_string(view.group)))
+                .with_protocol_type(StrBytes::from_string(view.protocol_type))
+                .with_group_state(text(view.state, 4))
+                .with_group_type(text(CLASSIC, 5)),
+        );
+    }
+    ListGroupsResponse::default().with_groups(groups)
+}
+
+/// Groups of all shards; of this one alone where each is shown as a node.
+async fn all_groups(cx: &RequestContext) -> Vec<GroupView> {
+    let image = cx.shard.image();
+    let Some(topic) = image.by_name(OFFSETS_TOPIC) else { return Vec::new() };
+    let owners: BTreeSet<_> = match cx.shard.config.advertise {
+        Advertise::Single => topic.partitions.iter().map(|partition| partition.shard).collect(),
+        Advertise::PerShard => BTreeSet::from([cx.shard.id]),
+    };
+    let mut groups = Vec::new();
+    for owner in owners {
+        let Ok(routed) = cx.shard.route(owner, Operation::ListGroups).await else { continue };
+        if let Some(Outcome::ListGroups(more)) = routed.outcome().await {
+            groups.extend(more);
+        }
+    }
+    groups
+}
+
+pub async fn describe(
+    cx: &RequestContext,
+    version: i16,
+    request: DescribeGroupsRequest,
+) -> DescribeGroupsResponse {
+    let mut groups = Vec::with_capacity(request.groups.len());
+    for group in request.groups {
+        let described = DescribedGroup::default()
+            .with_group_id(group.clone())
+            .with_authorized_operations(NO_OPERATIONS);
+        groups.push(match describe_one(cx, &group).await {
+            Ok(view) => fill(described, version, view),
+            // Before version 6 a group that is not there is a dead one, not an error.
+            Err(ErrorCode::GroupIdNotFound) if version < 6 => {
+                described.with_group_state(StrBytes::from_static_str("Dead"))
+            }
+            Err(code) => described
+                .with_group_state(StrBytes::from_static_str("Dead"))
+                .with_error_code(code.code()),
+        });
+    }
+    DescribeGroupsResponse::default().with_groups(groups)
+}
+
+async fn describe_one(cx: &RequestContext, group: &GroupId) -> Result<GroupView, ErrorCode> {
+    let (owner, partition) = match coordinator(&cx.shard.image(), group) {
+        Err(ErrorCode::NotCoordinator) => return Err(ErrorCode::GroupIdNotFound),
+        found => found?,
+    };
+    let call = OfGroup { partition, group: group.to_string(), what: () };
+    let routed = cx.shard.route(owner, Operation::DescribeGroup(call)).await;
+    match routed.map_err(|_| ErrorCode::NotCoordinator)?.outcome().await {
+        Some(Outcome::DescribeGroup(view)) => view,
+        _ => Err(ErrorCode::NotCoordinator),
+    }
+}
+
+fn fill(described: DescribedGroup, version: i16, view: GroupView) -> DescribedGroup {
+    let text = StrBytes::from_string;
+    let members = view.members.into_iter().map(|member| {
+        DescribedGroupMember::default()
+            .with_member_id(text(member.id))
+            .with_group_instance_id(member.instance_id.map(text).filter(|_| version >= 4))
+            .with_client_id(text(member.client_id))
+            .with_client_host(text(member.client_host))
+            .with_member_metadata(member.metadata)
+            .with_member_assignment(member.assignment)
+    });
+    described
+        .with_group_state(StrBytes::from_static_str(view.state))
+        .with_protocol_type(text(view.protocol_type))
+        .with_protocol_data(text(view.protocol))
+        .with_members(members.collect())
+}
