@@ -23,6 +23,8 @@ const UNKNOWN_TOPIC_OR_PARTITION: i16 = 3;
 const OFFSET_METADATA_TOO_LARGE: i16 = 12;
 const INVALID_TOPIC: i16 = 17;
 const ILLEGAL_GENERATION: i16 = 22;
+const NON_EMPTY_GROUP: i16 = 68;
+const GROUP_ID_NOT_FOUND: i16 = 69;
 
 fn text(text: &str) -> StrBytes {
     StrBytes::from_string(text.to_string())
@@ -175,4 +177,47 @@ fn many_groups_are_asked_for_in_one_request_or_one_in_older_ones() {
         let partition = &answer.topics[0].partitions[0];
         assert_eq!((partition.error_code, partition.committed_offset), (0, 5), "{version}");
     }
+}
+
+fn delete_group(broker: &Broker, group: &str) -> i16 {
+    let request = DeleteGroupsRequest::default().with_groups_names(vec![GroupId(text(group))]);
+    let answer: DeleteGroupsResponse = broker.client().ask(ApiKey::DeleteGroups, 2, &request);
+    answer.results[0].error_code
+}
+
+#[test]
+fn groups_and_offsets_are_deleted_on_demand_unless_somebody_is_in() {
+    let extra = "\"group.initial.rebalance.delay.ms\" = 0".to_string();
+    let broker = Broker::start(Setup { extra, ..Setup::new("single") });
+    broker.run(&["topic", "create", "t", "--partitions", "2"], b"");
+    find_coordinator(&broker);
+    assert_eq!(commit(&broker, "t", "", -1), 0);
+    assert_eq!(delete_group(&broker, "nobody"), GROUP_ID_NOT_FOUND);
+    assert_eq!(delete_group(&broker, "g"), 0);
+    assert_eq!(delete_group(&broker, "g"), GROUP_ID_NOT_FOUND);
+    assert_eq!(committed(&broker, "g", 1), [Offset::Invalid]);
+
+    assert_eq!(commit(&broker, "t", "", -1), 0);
+    let partition = |index| {
+        offset_delete_request::OffsetDeleteRequestPartition::default().with_partition_index(index)
+    };
+    let topic = offset_delete_request::OffsetDeleteRequestTopic::default()
+        .with_name(TopicName(text("t")))
+        .with_partitions(vec![partition(0), partition(7)]);
+    let request =
+        OffsetDeleteRequest::default().with_group_id(GroupId(text("g"))).with_topics(vec![topic]);
+    let answer: OffsetDeleteResponse = broker.client().ask(ApiKey::OffsetDelete, 0, &request);
+    let codes: Vec<i16> = answer.topics[0].partitions.iter().map(|p| p.error_code).collect();
+    assert_eq!(codes, [0, UNKNOWN_TOPIC_OR_PARTITION]);
+    let broker = broker.crash_and_restart();
+    assert_eq!(committed(&broker, "g", 1), [Offset::Invalid]);
+
+    let member = consumer(&broker, "g");
+    member.subscribe(&["t"]).expect("subscribes");
+    support::eventually("it is in", || {
+        let _ = member.poll(Duration::from_millis(20));
+        delete_group(&broker, "g") == NON_EMPTY_GROUP
+    });
+    let groups = member.fetch_group_list(Some("g"), TIMEOUT).expect("answers");
+    assert_eq!(groups.groups()[0].name(), "g");
 }

@@ -126,7 +126,7 @@ impl World {
                         (["a", "b"][at % 2].to_string(), Bytes::from_static(b"x")),
                         ("common".to_string(), Bytes::from_static(b"y")),
                     ],
-                    must_come_again: at % 3 == 0,
+                    must_come_again: at.is_multiple_of(3),
                 };
                 *doing = Doing::Joining(token);
                 self.token();
