@@ -42,7 +42,9 @@ fn consumer(broker: &Broker, group: &str) -> BaseConsumer {
 
 fn committed(broker: &Broker, group: &str, partitions: i32) -> Vec<Offset> {
     let mut asked = TopicPartitionList::new();
-    (0..partitions).for_each(|index| drop(asked.add_partition("t", index)));
+    for index in 0..partitions {
+        asked.add_partition("t", index);
+    }
     let found = consumer(broker, group).committed_offsets(asked, TIMEOUT).expect("answers");
     found.elements().iter().map(|element| element.offset()).collect()
 }

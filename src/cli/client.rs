@@ -43,9 +43,14 @@ impl Connect {
 
     /// A consumer without a group.
     pub fn consumer(&self) -> anyhow::Result<BaseConsumer<Quiet>> {
+        self.consumer_of("corelane-cli")
+    }
+
+    /// A consumer that speaks for a group, and is no member of it.
+    pub fn consumer_of(&self, group: &str) -> anyhow::Result<BaseConsumer<Quiet>> {
         let mut config = self.config();
         config
-            .set("group.id", "corelane-cli")
+            .set("group.id", group)
             .set("enable.auto.commit", "false")
             .set("enable.partition.eof", "true")
             .set("fetch.wait.max.ms", "100")

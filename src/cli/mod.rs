@@ -4,6 +4,7 @@
 mod client;
 mod consume;
 mod format;
+mod group;
 mod import;
 mod log;
 mod produce;
@@ -37,6 +38,8 @@ enum Command {
     Produce(produce::Args),
     /// Print a topic's records.
     Consume(consume::Args),
+    /// List, describe, reset and delete consumer groups.
+    Group(group::Args),
     /// Look at, check and mend segment files, while no broker runs on them.
     Log(log::Args),
     /// Take over what another broker left.
@@ -71,6 +74,7 @@ pub fn main() -> i32 {
         Command::Topic(args) => topic::run(args),
         Command::Produce(args) => produce::run(args),
         Command::Consume(args) => consume::run(args),
+        Command::Group(args) => group::run(args),
         Command::Log(args) => log::run(args),
         Command::Import(args) => import::run(args),
         Command::Version => {

@@ -66,19 +66,19 @@ pub fn run(args: Args) -> Result<(), Failure> {
     }
 }
 
-fn wait<T>(future: impl std::future::Future<Output = T>) -> anyhow::Result<T> {
+pub(super) fn wait<T>(future: impl std::future::Future<Output = T>) -> anyhow::Result<T> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     Ok(runtime.block_on(future))
 }
 
-fn admin(connect: &Connect) -> anyhow::Result<AdminClient<Quiet>> {
+pub(super) fn admin(connect: &Connect) -> anyhow::Result<AdminClient<Quiet>> {
     // A first question, so that a broker that is not there is told as such.
     let consumer = connect.consumer()?;
     consumer.fetch_metadata(None, ASK_TIMEOUT).map_err(|error| connect.explain(error))?;
     Ok(connect.config().create_with_context(Quiet)?)
 }
 
-fn options() -> AdminOptions {
+pub(super) fn options() -> AdminOptions {
     AdminOptions::new().operation_timeout(Some(ASK_TIMEOUT)).request_timeout(Some(ASK_TIMEOUT))
 }
 
@@ -178,7 +178,7 @@ fn describe(connect: &Connect, topic: &str, as_json: bool) -> Result<(), Failure
     Ok(())
 }
 
-fn plain_table(head: &[&str]) -> Table {
+pub(super) fn plain_table(head: &[&str]) -> Table {
     let mut table = Table::new();
     table.load_preset(presets::NOTHING).set_header(head);
     table

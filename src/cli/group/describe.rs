@@ -1,0 +1,144 @@
+use std::collections::BTreeMap;
+
+use anyhow::anyhow;
+use bytes::{Buf, Bytes};
+use kafka_protocol::messages::ConsumerProtocolAssignment;
+use kafka_protocol::protocol::Decodable;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::groups::GroupInfo;
+use rdkafka::{Offset, TopicPartitionList};
+use serde_json::json;
+
+use crate::cli::client::{Connect, Quiet, ASK_TIMEOUT};
+use crate::cli::topic::plain_table;
+use crate::cli::Failure;
+
+/// How far a group is in a partition.
+struct Row {
+    topic: String,
+    partition: i32,
+    /// `None`: nothing is committed.
+    committed: Option<i64>,
+    end: i64,
+    /// Who reads it now.
+    member: Option<String>,
+}
+
+impl Row {
+    fn lag(&self) -> Option<i64> {
+        self.committed.map(|committed| (self.end - committed).max(0))
+    }
+}
+
+pub fn run(connect: &Connect, group: &str, as_json: bool) -> Result<(), Failure> {
+    let consumer = connect.consumer_of(group)?;
+    let found = consumer
+        .fetch_group_list(Some(group), ASK_TIMEOUT)
+        .map_err(|error| connect.explain(error))?;
+    let Some(info) = found.groups().iter().find(|info| info.name() == group) else {
+        return Err(anyhow!("the group '{group}' does not exist; see `corelane group list`").into());
+    };
+    let owners = owners(info);
+    let committed = committed(&consumer)?;
+    if info.state() == "Dead" && committed.is_empty() {
+        return Err(anyhow!("the group '{group}' does not exist; see `corelane group list`").into());
+    }
+    let mut places: Vec<(String, i32)> = committed.keys().chain(owners.keys()).cloned().collect();
+    places.sort();
+    places.dedup();
+    let mut rows = Vec::with_capacity(places.len());
+    for place in places {
+        let (_, end) = consumer.fetch_watermarks(&place.0, place.1, ASK_TIMEOUT)?;
+        rows.push(Row {
+            committed: committed.get(&place).copied(),
+            member: owners.get(&place).cloned(),
+            topic: place.0,
+            partition: place.1,
+            end,
+        });
+    }
+    match as_json {
+        true => print_json(info, &rows),
+        false => print(info, &rows),
+    }
+    Ok(())
+}
+
+/// Everything that the consumer's group has committed.
+pub fn committed(consumer: &BaseConsumer<Quiet>) -> anyhow::Result<BTreeMap<(String, i32), i64>> {
+    let metadata = consumer.fetch_metadata(None, ASK_TIMEOUT)?;
+    let mut asked = TopicPartitionList::new();
+    for topic in metadata.topics() {
+        for partition in topic.partitions() {
+            asked.add_partition(topic.name(), partition.id());
+        }
+    }
+    let found = consumer.committed_offsets(asked, ASK_TIMEOUT)?;
+    let place = |element: &rdkafka::topic_partition_list::TopicPartitionListElem<'_>| {
+        let Offset::Offset(offset) = element.offset() else { return None };
+        Some(((element.topic().to_string(), element.partition()), offset))
+    };
+    Ok(found.elements().iter().filter_map(place).collect())
+}
+
+/// Which member has each partition, as the group's leader has decided.
+fn owners(info: &GroupInfo) -> BTreeMap<(String, i32), String> {
+    let mut owners = BTreeMap::new();
+    for member in info.members() {
+        let Some(bytes) = member.assignment().filter(|bytes| bytes.len() > 2) else { continue };
+        let mut bytes = Bytes::copy_from_slice(bytes);
+        let version = bytes.get_i16();
+        // Not all groups are of consumers.
+        let Ok(assignment) = ConsumerProtocolAssignment::decode(&mut bytes, version.clamp(0, 3))
+        else {
+            continue;
+        };
+        for topic in assignment.assigned_partitions {
+            for partition in topic.partitions {
+                owners.insert((topic.topic.to_string(), partition), member.id().to_string());
+            }
+        }
+    }
+    owners
+}
+
+fn print(info: &GroupInfo, rows: &[Row]) {
+    println!("{} is {}, {} members", info.name(), info.state(), info.members().len());
+    let mut table = plain_table(&["TOPIC", "PARTITION", "COMMITTED", "END", "LAG", "MEMBER"]);
+    let shown = |number: Option<i64>| number.map_or("-".to_string(), |number| number.to_string());
+    for row in rows {
+        table.add_row([
+            row.topic.clone(),
+            row.partition.to_string(),
+            shown(row.committed),
+            row.end.to_string(),
+            shown(row.lag()),
+            row.member.clone().unwrap_or_else(|| "-".to_string()),
+        ]);
+    }
+    println!("{table}");
+}
+
+fn print_json(info: &GroupInfo, rows: &[Row]) {
+    let members = info.members().iter().map(|member| {
+        json!({"id": member.id(), "client": member.client_id(), "host": member.client_host()})
+    });
+    let partitions = rows.iter().map(|row| {
+        json!({
+            "topic": row.topic,
+            "partition": row.partition,
+            "committed": row.committed,
+            "end": row.end,
+            "lag": row.lag(),
+            "member": row.member,
+        })
+    });
+    let group = json!({
+        "group": info.name(),
+        "state": info.state(),
+        "protocol": info.protocol(),
+        "members": members.collect::<Vec<_>>(),
+        "partitions": partitions.collect::<Vec<_>>(),
+    });
+    println!("{group}");
+}

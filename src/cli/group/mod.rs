@@ -1,0 +1,103 @@
+//! `corelane group`: consumer groups, who is in them, how far they are, and setting that.
+
+mod describe;
+mod reset;
+
+use anyhow::anyhow;
+use clap::Subcommand;
+use rdkafka::consumer::Consumer;
+use serde_json::json;
+
+use super::client::{Connect, ASK_TIMEOUT};
+use super::topic::{admin, options, plain_table, wait};
+use super::Failure;
+
+#[derive(clap::Args)]
+pub struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// List groups.
+    List {
+        #[command(flatten)]
+        connect: Connect,
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show a group's members, and how far it is in each partition.
+    Describe {
+        #[command(flatten)]
+        connect: Connect,
+        group: String,
+        #[arg(long)]
+        json: bool,
+    },
+    /// Set where a group goes on, while nobody is in it.
+    #[command(
+        after_help = "Examples:\n  corelane group reset-offsets readers --topic events --to-earliest --dry-run\n  \
+        corelane group reset-offsets readers --by-duration 2h\n  \
+        corelane group reset-offsets readers --shift -100"
+    )]
+    ResetOffsets(reset::Args),
+    /// Delete groups and the offsets they have committed, while nobody is in them.
+    Delete {
+        #[command(flatten)]
+        connect: Connect,
+        #[arg(required = true)]
+        groups: Vec<String>,
+    },
+}
+
+pub fn run(args: Args) -> Result<(), Failure> {
+    match args.command {
+        Command::List { connect, json } => list(&connect, json),
+        Command::Describe { connect, group, json } => describe::run(&connect, &group, json),
+        Command::ResetOffsets(args) => reset::run(&args),
+        Command::Delete { connect, groups } => delete(&connect, &groups),
+    }
+}
+
+fn list(connect: &Connect, as_json: bool) -> Result<(), Failure> {
+    let consumer = connect.consumer()?;
+    let found =
+        consumer.fetch_group_list(None, ASK_TIMEOUT).map_err(|error| connect.explain(error))?;
+    let mut groups: Vec<_> =
+        found.groups().iter().map(|g| (g.name(), g.state(), g.members().len())).collect();
+    groups.sort_unstable();
+    if as_json {
+        let rows = groups.iter().map(
+            |(name, state, members)| json!({"group": name, "state": state, "members": members}),
+        );
+        println!("{}", serde_json::Value::Array(rows.collect()));
+        return Ok(());
+    }
+    let mut table = plain_table(&["GROUP", "STATE", "MEMBERS"]);
+    for (name, state, members) in groups {
+        table.add_row([name.to_string(), state.to_string(), members.to_string()]);
+    }
+    println!("{table}");
+    Ok(())
+}
+
+fn delete(connect: &Connect, groups: &[String]) -> Result<(), Failure> {
+    let admin = admin(connect)?;
+    let names: Vec<&str> = groups.iter().map(String::as_str).collect();
+    let results = wait(admin.delete_groups(&names, &options()))?;
+    let mut failed = 0;
+    for result in results.map_err(|error| connect.explain(error))? {
+        match result {
+            Ok(group) => println!("deleted {group}"),
+            Err((group, code)) => {
+                failed += 1;
+                eprintln!("corelane: error: {group}: {code}");
+            }
+        }
+    }
+    match failed {
+        0 => Ok(()),
+        _ => Err(anyhow!("{failed} group(s) were left as they were").into()),
+    }
+}

@@ -1,0 +1,77 @@
+//! `corelane group` on a real broker.
+
+mod support;
+
+use std::time::Duration;
+
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::ClientConfig;
+use serde_json::Value;
+use support::{Broker, Setup};
+
+fn json(broker: &Broker, args: &[&str]) -> Value {
+    let args = [&["group"], args, &["--json"]].concat();
+    serde_json::from_slice(&broker.run(&args, b"")).expect("JSON")
+}
+
+/// Committed offset and lag of partition 0 of `t`.
+fn state(broker: &Broker) -> (i64, i64) {
+    let described = json(broker, &["describe", "g"]);
+    let partition = &described["partitions"][0];
+    let number = |name: &str| partition[name].as_i64().expect("a number");
+    assert_eq!(partition["topic"], "t");
+    (number("committed"), number("lag"))
+}
+
+#[test]
+fn offsets_are_shown_and_set_and_groups_deleted() {
+    let extra = "\"group.initial.rebalance.delay.ms\" = 0".to_string();
+    let broker = Broker::start(Setup { extra, shards: 2, ..Setup::new("single") });
+    broker.run(&["topic", "create", "t"], b"");
+    broker.run(&["produce", "t"], b"0\n1\n2\n3\n4\n5\n6\n7\n8\n9\n");
+    let error = broker.fail(&["group", "describe", "g"], b"");
+    assert!(error.contains("the group 'g' does not exist"), "{error}");
+    let error = broker.fail(&["group", "reset-offsets", "g", "--to-latest"], b"");
+    assert!(error.contains("has committed nothing"), "{error}");
+
+    let reset = |how: &[&str]| json(&broker, &[&["reset-offsets", "g"], how].concat());
+    reset(&["--topic", "t", "--to-offset", "4"]);
+    assert_eq!(state(&broker), (4, 6));
+    let planned = reset(&["--to-earliest", "--dry-run"]);
+    assert_eq!((&planned["dry_run"], &planned["offsets"][0]["to"]), (&true.into(), &0.into()));
+    assert_eq!(state(&broker), (4, 6));
+    for (how, offset) in [
+        (&["--shift", "-2"][..], 2),
+        (&["--shift", "100"], 10),
+        (&["--to-earliest"], 0),
+        (&["--to-time", "99999999999999"], 10),
+        (&["--by-duration", "1h"], 0),
+        (&["--to-latest"], 10),
+    ] {
+        reset(how);
+        assert_eq!(state(&broker), (offset, 10 - offset), "{how:?}");
+    }
+    assert_eq!(json(&broker, &["list"])[0]["group"], "g");
+
+    let member: BaseConsumer = ClientConfig::new()
+        .set("bootstrap.servers", &broker.address)
+        .set("group.id", "g")
+        .create()
+        .expect("a consumer");
+    member.subscribe(&["t"]).expect("subscribes");
+    support::eventually("it has its partition", || {
+        let _ = member.poll(Duration::from_millis(20));
+        json(&broker, &["describe", "g"])["partitions"][0]["member"].is_string()
+    });
+    let error = broker.fail(&["group", "reset-offsets", "g", "--to-earliest"], b"");
+    assert!(error.contains("somebody is in the group 'g'"), "{error}");
+    let error = broker.fail(&["group", "delete", "g"], b"");
+    assert!(error.contains("left as they were"), "{error}");
+    drop(member);
+    support::eventually("it has left", || {
+        json(&broker, &["describe", "g"])["members"].as_array().is_some_and(Vec::is_empty)
+    });
+    assert_eq!(broker.run(&["group", "delete", "g"], b""), b"deleted g\n");
+    let error = broker.fail(&["group", "describe", "g"], b"");
+    assert!(error.contains("does not exist"), "{error}");
+}
