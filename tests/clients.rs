@@ -123,6 +123,10 @@ fn the_command_line_gives_back_what_it_was_given() {
         let topics = broker.run(&["topic", "list", "--json"], b"");
         let topics: serde_json::Value = serde_json::from_slice(&topics).expect("JSON");
         assert_eq!(topics[0]["partitions"], 8);
+        // The consumer has looked for its group's coordinator.
+        let internal = broker.run(&["topic", "list", "--internal", "--json"], b"");
+        let internal: serde_json::Value = serde_json::from_slice(&internal).expect("JSON");
+        assert_eq!(internal[0]["topic"], "__consumer_offsets");
         broker.run(&["topic", "delete", "lines"], b"");
         assert_eq!(broker.run(&["topic", "list", "--json"], b""), b"[]\n");
     }

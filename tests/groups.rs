@@ -73,6 +73,7 @@ fn every_record_is_read_over_members_that_come_and_go_and_a_broker_that_crashes(
         let (seen, stop) = (Seen::default(), AtomicBool::new(false));
         let address = broker.address.clone();
         std::thread::scope(|scope| {
+            let _stop = support::SetAtEnd(&stop);
             let member = |share| {
                 let (address, seen, stop) = (&address, &seen, &stop);
                 scope.spawn(move || work(address, seen, stop, share))

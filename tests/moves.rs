@@ -52,7 +52,8 @@ fn places(broker: &Broker) -> Vec<(PathBuf, bool)> {
     let answer: DescribeLogDirsResponse = broker.client().ask(ApiKey::DescribeLogDirs, 4, &request);
     let mut places = Vec::new();
     for dir in &answer.results {
-        for partition in dir.topics.iter().flat_map(|topic| &topic.partitions) {
+        let ours = dir.topics.iter().filter(|of| of.name == topic());
+        for partition in ours.flat_map(|topic| &topic.partitions) {
             places.push((PathBuf::from(&*dir.log_dir), partition.is_future_key));
         }
     }
@@ -93,6 +94,7 @@ fn a_partition_moves_there_and_back_while_it_is_written_and_read() {
     let (stop, acknowledged) = (AtomicBool::new(false), AtomicU64::new(0));
     let written = std::thread::scope(|scope| {
         let mut client = broker.client();
+        let _stop = support::SetAtEnd(&stop);
         let (stop, acknowledged) = (&stop, &acknowledged);
         let writer = scope.spawn(move || {
             while !stop.load(Ordering::SeqCst) {

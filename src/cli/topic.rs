@@ -7,6 +7,7 @@ use serde_json::json;
 
 use super::client::{Connect, Quiet, ASK_TIMEOUT};
 use super::Failure;
+use crate::group::is_internal;
 
 #[derive(clap::Args)]
 pub struct Args {
@@ -35,6 +36,9 @@ enum Command {
     List {
         #[command(flatten)]
         connect: Connect,
+        /// Also the broker's own topics.
+        #[arg(long)]
+        internal: bool,
         #[arg(long)]
         json: bool,
     },
@@ -60,7 +64,7 @@ pub fn run(args: Args) -> Result<(), Failure> {
         Command::Create { connect, topics, partitions, configs } => {
             create(&connect, &topics, partitions, &configs)
         }
-        Command::List { connect, json } => list(&connect, json),
+        Command::List { connect, internal, json } => list(&connect, internal, json),
         Command::Describe { connect, topic, json } => describe(&connect, &topic, json),
         Command::Delete { connect, topics } => delete(&connect, &topics),
     }
@@ -130,12 +134,13 @@ fn delete(connect: &Connect, topics: &[String]) -> Result<(), Failure> {
     report("deleted", results.map_err(|error| connect.explain(error))?)
 }
 
-fn list(connect: &Connect, as_json: bool) -> Result<(), Failure> {
+fn list(connect: &Connect, internal: bool, as_json: bool) -> Result<(), Failure> {
     let consumer = connect.consumer()?;
     let metadata =
         consumer.fetch_metadata(None, ASK_TIMEOUT).map_err(|error| connect.explain(error))?;
+    let shown = metadata.topics().iter().filter(|topic| internal || !is_internal(topic.name()));
     let mut topics: Vec<(&str, usize)> =
-        metadata.topics().iter().map(|t| (t.name(), t.partitions().len())).collect();
+        shown.map(|topic| (topic.name(), topic.partitions().len())).collect();
     topics.sort_unstable();
     if as_json {
         let rows = topics.iter().map(|(name, count)| json!({"topic": name, "partitions": count}));

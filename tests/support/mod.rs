@@ -299,3 +299,12 @@ pub fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
         std::thread::yield_now();
     }
 }
+
+/// Sets a flag when it goes, so that threads of a test that has failed end, too.
+pub struct SetAtEnd<'a>(pub &'a std::sync::atomic::AtomicBool);
+
+impl Drop for SetAtEnd<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, std::sync::atomic::Ordering::SeqCst);
+    }
+}
