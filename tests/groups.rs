@@ -206,6 +206,9 @@ fn what_does_not_fit_is_refused() {
     assert_eq!(ask(&mut client, &bad), INCONSISTENT_GROUP_PROTOCOL);
     let bad = join_request("never given", None, "range");
     assert_eq!(ask(&mut client, &bad), UNKNOWN_MEMBER_ID);
+    let groups: ListGroupsResponse =
+        client.ask(ApiKey::ListGroups, 4, &ListGroupsRequest::default());
+    assert!(groups.groups.is_empty(), "nothing is left of what was refused");
     assert_eq!(ask(&mut client, &good), 0);
     let bad = join_request("", None, "another protocol");
     assert_eq!(ask(&mut client, &bad), INCONSISTENT_GROUP_PROTOCOL);

@@ -65,14 +65,11 @@ impl Members {
         }
         join.token = self.token();
         self.waiting.borrow_mut().insert(join.token, Waiting::Join(answer));
-        let answers = {
-            let mut groups = self.groups.borrow_mut();
-            let limits = self.limits;
-            let state = groups.entry(group).or_insert_with(|| Group::new(limits));
-            state.join(now_ms(), join);
-            state.take_answers()
-        };
-        self.tell(answers);
+        if new {
+            self.groups.borrow_mut().insert(group.clone(), Group::new(self.limits));
+        }
+        // One that is refused leaves no group behind.
+        self.on(&group, |state| state.join(now_ms(), join));
         if new {
             self.changed.notify();
         }

@@ -1,5 +1,6 @@
 //! JoinGroup (key 11), versions 0–9: answered when everybody who is in has said so.
 
+use bytes::Bytes;
 use kafka_protocol::messages::join_group_response::JoinGroupResponseMember;
 use kafka_protocol::messages::{JoinGroupRequest, JoinGroupResponse};
 
@@ -82,7 +83,8 @@ async fn join(
         protocols: request
             .protocols
             .into_iter()
-            .map(|protocol| (protocol.name.to_string(), protocol.metadata))
+            // A copy: it is kept, and the request's memory is not.
+            .map(|p| (p.name.to_string(), Bytes::copy_from_slice(&p.metadata)))
             .collect(),
         must_come_again: version >= COMES_AGAIN_FROM,
     };

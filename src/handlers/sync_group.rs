@@ -1,5 +1,6 @@
 //! SyncGroup (key 14), versions 0–5: the leader's assignments, and each member's own.
 
+use bytes::Bytes;
 use kafka_protocol::messages::{SyncGroupRequest, SyncGroupResponse};
 
 use super::route::coordinator;
@@ -39,7 +40,8 @@ async fn sync(cx: &RequestContext, request: SyncGroupRequest) -> Result<Synced, 
         assignments: request
             .assignments
             .into_iter()
-            .map(|given| (given.member_id.to_string(), given.assignment))
+            // A copy: it is kept, and the request's memory is not.
+            .map(|g| (g.member_id.to_string(), Bytes::copy_from_slice(&g.assignment)))
             .collect(),
     };
     let call = Operation::SyncGroup(OfGroup { partition, group, what: sync });
