@@ -16,9 +16,6 @@ use crate::metadata::MetadataImage;
 use crate::partition::{Partition, PartitionKey};
 use crate::wire::ErrorCode;
 
-/// How long copying works, and then rests.
-const SLICE: Duration = Duration::from_micros(100);
-
 /// The controller answers at once; that it does not within this time means that it never will.
 const DECISION_LIMIT: Duration = Duration::from_secs(3_600);
 
@@ -61,7 +58,7 @@ impl Shard {
             future: log_dir.join(format!("{name}.{unique}{FUTURE_SUFFIX}")),
             home: log_dir.join(name),
         };
-        let pace = Pace { bytes_per_second: self.config.move_bytes_per_second, slice: SLICE };
+        let pace = Pace::unfelt(self.config.move_bytes_per_second);
         let decide = || async {
             let asked = self.controller.move_partition(key.topic, key.index, to, DECISION_LIMIT);
             let decided = asked.await.map_err(|code| format!("{code:?}"))?;

@@ -39,9 +39,6 @@ const BLOCK_PERCENT: u64 = 10;
 /// walked again.
 const RECOVERY_POINT_BYTES: u64 = 16 << 20;
 
-/// How long compaction works, and then rests.
-const CLEANER_SLICE: Duration = Duration::from_micros(100);
-
 /// Time between two tries to write to a disk that was full.
 const FULL_DISK_RETRY: Duration = Duration::from_secs(1);
 
@@ -193,7 +190,7 @@ fn spawn_cleaner(
 ) -> Option<Task<()>> {
     let config = &shard.config;
     let key_bytes = config.cleaner_key_bytes / context.shard_count.max(1);
-    let pace = Pace { bytes_per_second: config.cleaner_bytes_per_second, slice: CLEANER_SLICE };
+    let pace = Pace::unfelt(config.cleaner_bytes_per_second);
     let cleaner = Cleaner { key_bytes, pace };
     let backoff = Duration::from_millis(config.cleaner_backoff_ms);
     let on = config.cleaner;

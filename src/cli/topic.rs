@@ -1,8 +1,9 @@
 use anyhow::{anyhow, Context};
 use clap::Subcommand;
 use comfy_table::{presets, Table};
-use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication, TopicResult};
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::consumer::Consumer;
+use rdkafka::types::RDKafkaErrorCode;
 use serde_json::json;
 
 use super::client::{Connect, Quiet, ASK_TIMEOUT};
@@ -86,20 +87,25 @@ pub(super) fn options() -> AdminOptions {
     AdminOptions::new().operation_timeout(Some(ASK_TIMEOUT)).request_timeout(Some(ASK_TIMEOUT))
 }
 
-fn report(done: &str, results: Vec<TopicResult>) -> Result<(), Failure> {
+/// Prints what became of each of several topics or groups; fails where one was refused.
+pub(super) fn report(
+    done: &str,
+    kind: &str,
+    results: Vec<Result<String, (String, RDKafkaErrorCode)>>,
+) -> Result<(), Failure> {
     let mut failed = 0;
     for result in results {
         match result {
-            Ok(topic) => println!("{done} {topic}"),
-            Err((topic, code)) => {
+            Ok(name) => println!("{done} {name}"),
+            Err((name, code)) => {
                 failed += 1;
-                eprintln!("corelane: error: {topic}: {code}");
+                eprintln!("corelane: error: {name}: {code}");
             }
         }
     }
     match failed {
         0 => Ok(()),
-        _ => Err(anyhow!("{failed} topic(s) were left as they were").into()),
+        _ => Err(anyhow!("{failed} {kind}(s) were left as they were").into()),
     }
 }
 
@@ -124,14 +130,14 @@ fn create(
         })
         .collect();
     let results = wait(admin.create_topics(&new, &options()))?;
-    report("created", results.map_err(|error| connect.explain(error))?)
+    report("created", "topic", results.map_err(|error| connect.explain(error))?)
 }
 
 fn delete(connect: &Connect, topics: &[String]) -> Result<(), Failure> {
     let admin = admin(connect)?;
     let names: Vec<&str> = topics.iter().map(String::as_str).collect();
     let results = wait(admin.delete_topics(&names, &options()))?;
-    report("deleted", results.map_err(|error| connect.explain(error))?)
+    report("deleted", "topic", results.map_err(|error| connect.explain(error))?)
 }
 
 fn list(connect: &Connect, internal: bool, as_json: bool) -> Result<(), Failure> {

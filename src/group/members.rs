@@ -76,6 +76,9 @@ impl Members {
     }
 
     pub fn sync(&self, group: &str, mut sync: Sync, answer: SyncAnswer) {
+        if self.stopped.get() {
+            return answer(Err(ErrorCode::NotCoordinator));
+        }
         let token = self.token();
         sync.token = token;
         self.waiting.borrow_mut().insert(token, Waiting::Sync(answer));

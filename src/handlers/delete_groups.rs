@@ -9,8 +9,9 @@ use kafka_protocol::messages::{
     DeleteGroupsRequest, DeleteGroupsResponse, OffsetDeleteRequest, OffsetDeleteResponse,
 };
 
-use super::route::{coordinator, locate};
+use super::route::{ask_coordinator, locate};
 use super::RequestContext;
+use crate::group::OFFSETS_TOPIC;
 use crate::partition::{OfGroup, Operation, Outcome};
 use crate::wire::{ErrorCode, TopicRef};
 
@@ -82,14 +83,15 @@ async fn delete(
     if group.is_empty() {
         return Err(ErrorCode::InvalidGroupId);
     }
-    let (owner, partition) = match coordinator(&cx.shard.image(), group) {
-        Err(ErrorCode::NotCoordinator) => return Err(ErrorCode::GroupIdNotFound),
-        found => found?,
-    };
-    let call = OfGroup { partition, group: group.to_string(), what: only };
-    let routed = cx.shard.route(owner, Operation::DeleteOffsets(call)).await;
-    match routed.map_err(|_| ErrorCode::NotCoordinator)?.outcome().await {
-        Some(Outcome::DeleteOffsets(deleted)) => deleted,
-        _ => Err(ErrorCode::NotCoordinator),
+    if cx.shard.image().by_name(OFFSETS_TOPIC).is_none() {
+        return Err(ErrorCode::GroupIdNotFound);
     }
+    let call = |partition| {
+        Operation::DeleteOffsets(OfGroup { partition, group: group.to_string(), what: only })
+    };
+    ask_coordinator(cx, group, call, |outcome| match outcome {
+        Outcome::DeleteOffsets(it) => Some(it),
+        _ => None,
+    })
+    .await?
 }

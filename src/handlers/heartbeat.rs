@@ -5,7 +5,7 @@ use kafka_protocol::messages::{
     HeartbeatRequest, HeartbeatResponse, LeaveGroupRequest, LeaveGroupResponse,
 };
 
-use super::route::coordinator;
+use super::route::ask_coordinator;
 use super::RequestContext;
 use crate::partition::membership::{MemberCall, MemberSays};
 use crate::partition::{OfGroup, Operation, Outcome};
@@ -66,11 +66,11 @@ async fn say(
     group: String,
     calls: Vec<MemberCall>,
 ) -> Result<Vec<Result<(), ErrorCode>>, ErrorCode> {
-    let (owner, partition) = coordinator(&cx.shard.image(), &group)?;
-    let call = Operation::Members(OfGroup { partition, group, what: calls });
-    let routed = cx.shard.route(owner, call).await.map_err(|_| ErrorCode::NotCoordinator)?;
-    match routed.outcome().await {
-        Some(Outcome::Members(heard)) => Ok(heard),
-        _ => Err(ErrorCode::NotCoordinator),
-    }
+    let call =
+        |partition| Operation::Members(OfGroup { partition, group: group.clone(), what: calls });
+    ask_coordinator(cx, &group, call, |outcome| match outcome {
+        Outcome::Members(it) => Some(it),
+        _ => None,
+    })
+    .await
 }

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use kafka_protocol::messages::join_group_response::JoinGroupResponseMember;
 use kafka_protocol::messages::{JoinGroupRequest, JoinGroupResponse};
 
-use super::route::coordinator;
+use super::route::ask_coordinator;
 use super::RequestContext;
 use crate::partition::membership::{Join, Joined, NotJoined};
 use crate::partition::{OfGroup, Operation, Outcome};
@@ -61,7 +61,6 @@ async fn join(
     if group.is_empty() {
         return Err(ErrorCode::InvalidGroupId);
     }
-    let (owner, partition) = coordinator(&cx.shard.image(), &group)?;
     let instance_id = request.group_instance_id.map(|id| id.to_string());
     let client_id = cx.client_id.as_ref().map_or("", |id| id).to_string();
     let name = instance_id.as_deref().unwrap_or(&client_id);
@@ -88,10 +87,11 @@ async fn join(
             .collect(),
         must_come_again: version >= COMES_AGAIN_FROM,
     };
-    let call = Operation::JoinGroup(OfGroup { partition, group, what: join });
-    let routed = cx.shard.route(owner, call).await.map_err(|_| ErrorCode::NotCoordinator)?;
-    match routed.outcome().await {
-        Some(Outcome::JoinGroup(joined)) => Ok(joined),
-        _ => Err(ErrorCode::NotCoordinator),
-    }
+    let call =
+        |partition| Operation::JoinGroup(OfGroup { partition, group: group.clone(), what: join });
+    ask_coordinator(cx, &group, call, |outcome| match outcome {
+        Outcome::JoinGroup(it) => Some(it),
+        _ => None,
+    })
+    .await
 }

@@ -10,7 +10,7 @@ use kafka_protocol::messages::{
 };
 
 use super::metadata::NO_OPERATIONS;
-use super::route::coordinator;
+use super::route::ask_coordinator;
 use super::RequestContext;
 use crate::config::Advertise;
 use crate::group::OFFSETS_TOPIC;
@@ -94,16 +94,17 @@ pub async fn describe(
 }
 
 async fn describe_one(cx: &RequestContext, group: &GroupId) -> Result<GroupView, ErrorCode> {
-    let (owner, partition) = match coordinator(&cx.shard.image(), group) {
-        Err(ErrorCode::NotCoordinator) => return Err(ErrorCode::GroupIdNotFound),
-        found => found?,
-    };
-    let call = OfGroup { partition, group: group.to_string(), what: () };
-    let routed = cx.shard.route(owner, Operation::DescribeGroup(call)).await;
-    match routed.map_err(|_| ErrorCode::NotCoordinator)?.outcome().await {
-        Some(Outcome::DescribeGroup(view)) => view,
-        _ => Err(ErrorCode::NotCoordinator),
+    if cx.shard.image().by_name(OFFSETS_TOPIC).is_none() {
+        return Err(ErrorCode::GroupIdNotFound);
     }
+    let call = |partition| {
+        Operation::DescribeGroup(OfGroup { partition, group: group.to_string(), what: () })
+    };
+    ask_coordinator(cx, group, call, |outcome| match outcome {
+        Outcome::DescribeGroup(it) => Some(it),
+        _ => None,
+    })
+    .await?
 }
 
 fn fill(described: DescribedGroup, version: i16, view: GroupView) -> DescribedGroup {

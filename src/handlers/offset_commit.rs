@@ -5,7 +5,7 @@ use kafka_protocol::messages::offset_commit_response::{
 };
 use kafka_protocol::messages::{OffsetCommitRequest, OffsetCommitResponse};
 
-use super::route::{coordinator, locate};
+use super::route::{ask_coordinator, locate};
 use super::RequestContext;
 use crate::clock::now_ms;
 use crate::partition::{CommitEntry, CommitGroup, Operation, Outcome};
@@ -63,21 +63,20 @@ async fn commit(
     entries: Vec<CommitEntry>,
 ) -> Result<(), ErrorCode> {
     let group = request.group_id.to_string();
-    let (owner, partition) = coordinator(&cx.shard.image(), &group)?;
-    let generation = request.generation_id_or_member_epoch;
-    let commit = CommitGroup {
-        partition,
-        group,
-        member_id: request.member_id.to_string(),
-        instance_id: request.group_instance_id.as_ref().map(ToString::to_string),
-        generation,
-        now_ms: now_ms(),
-        entries,
+    let call = |partition| {
+        Operation::CommitOffsets(CommitGroup {
+            partition,
+            group: group.clone(),
+            member_id: request.member_id.to_string(),
+            instance_id: request.group_instance_id.as_ref().map(ToString::to_string),
+            generation: request.generation_id_or_member_epoch,
+            now_ms: now_ms(),
+            entries,
+        })
     };
-    let routed = cx.shard.route(owner, Operation::CommitOffsets(commit)).await;
-    let routed = routed.map_err(|_| ErrorCode::NotCoordinator)?;
-    match routed.outcome().await {
-        Some(Outcome::CommitOffsets(committed)) => committed,
-        _ => Err(ErrorCode::NotCoordinator),
-    }
+    ask_coordinator(cx, &group, call, |outcome| match outcome {
+        Outcome::CommitOffsets(it) => Some(it),
+        _ => None,
+    })
+    .await?
 }

@@ -7,7 +7,7 @@ use kafka_protocol::messages::offset_fetch_response::{
 };
 use kafka_protocol::messages::{GroupId, OffsetFetchRequest, OffsetFetchResponse, TopicName};
 
-use super::route::coordinator;
+use super::route::ask_coordinator;
 use super::RequestContext;
 use crate::partition::{FetchGroupOffsets, GroupOffset, Operation, Outcome};
 use crate::wire::{ErrorCode, StrBytes};
@@ -72,17 +72,13 @@ async fn one_group(
     let topics = by_topic(asked, found).map(|(topic, partitions)| {
         let partition = |(index, found): (i32, Option<GroupOffset>)| {
             let partition = OffsetFetchResponsePartition::default().with_partition_index(index);
-            match found {
-                Some(GroupOffset { committed, .. }) => partition
-                    .with_committed_offset(committed.offset)
-                    .with_committed_leader_epoch(committed.leader_epoch)
-                    .with_metadata(Some(StrBytes::from_string(committed.metadata))),
-                None => partition
-                    .with_committed_offset(-1)
-                    .with_committed_leader_epoch(-1)
-                    .with_metadata(Some(StrBytes::default()))
-                    .with_error_code(code),
-            }
+            let code = if found.is_none() { code } else { 0 };
+            let (offset, leader_epoch, metadata) = shown(found);
+            partition
+                .with_committed_offset(offset)
+                .with_committed_leader_epoch(leader_epoch)
+                .with_metadata(Some(metadata))
+                .with_error_code(code)
         };
         OffsetFetchResponseTopic::default()
             .with_name(topic)
@@ -92,16 +88,22 @@ async fn one_group(
 }
 
 fn new_partition(index: i32, found: Option<GroupOffset>) -> OffsetFetchResponsePartitions {
-    let partition = OffsetFetchResponsePartitions::default().with_partition_index(index);
+    let (offset, leader_epoch, metadata) = shown(found);
+    OffsetFetchResponsePartitions::default()
+        .with_partition_index(index)
+        .with_committed_offset(offset)
+        .with_committed_leader_epoch(leader_epoch)
+        .with_metadata(Some(metadata))
+}
+
+/// Offset, leader epoch and metadata as an answer has them.
+fn shown(found: Option<GroupOffset>) -> (i64, i32, StrBytes) {
     match found {
-        Some(GroupOffset { committed, .. }) => partition
-            .with_committed_offset(committed.offset)
-            .with_committed_leader_epoch(committed.leader_epoch)
-            .with_metadata(Some(StrBytes::from_string(committed.metadata))),
-        None => partition
-            .with_committed_offset(-1)
-            .with_committed_leader_epoch(-1)
-            .with_metadata(Some(StrBytes::default())),
+        Some(GroupOffset { committed, .. }) => {
+            let metadata = StrBytes::from_string(committed.metadata);
+            (committed.offset, committed.leader_epoch, metadata)
+        }
+        None => (-1, -1, StrBytes::default()),
     }
 }
 
@@ -135,13 +137,12 @@ async fn fetch(
     group: &GroupId,
     topics: Asked,
 ) -> Result<Vec<GroupOffset>, ErrorCode> {
-    let group = group.to_string();
-    let (owner, partition) = coordinator(&cx.shard.image(), &group)?;
-    let fetch = FetchGroupOffsets { partition, group, topics };
-    let routed = cx.shard.route(owner, Operation::FetchOffsets(fetch)).await;
-    let routed = routed.map_err(|_| ErrorCode::NotCoordinator)?;
-    match routed.outcome().await {
-        Some(Outcome::FetchOffsets(found)) => found,
-        _ => Err(ErrorCode::NotCoordinator),
-    }
+    let call = |partition| {
+        Operation::FetchOffsets(FetchGroupOffsets { partition, group: group.to_string(), topics })
+    };
+    ask_coordinator(cx, group, call, |outcome| match outcome {
+        Outcome::FetchOffsets(it) => Some(it),
+        _ => None,
+    })
+    .await?
 }

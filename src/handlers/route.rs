@@ -2,9 +2,10 @@
 
 use corelane_shards::runtime::ShardId;
 
+use super::RequestContext;
 use crate::group::{partition_of, OFFSETS_TOPIC};
 use crate::metadata::MetadataImage;
-use crate::partition::PartitionKey;
+use crate::partition::{Operation, Outcome, PartitionKey};
 use crate::wire::{ErrorCode, TopicRef};
 
 /// Where a partition lives.
@@ -30,10 +31,27 @@ pub fn locate(
 ///
 /// # Errors
 /// The topic is not there: nobody has asked for a coordinator yet.
-pub fn coordinator(image: &MetadataImage, group: &str) -> Result<(ShardId, i32), ErrorCode> {
+fn coordinator(image: &MetadataImage, group: &str) -> Result<(ShardId, i32), ErrorCode> {
     let topic = image.by_name(OFFSETS_TOPIC).ok_or(ErrorCode::NotCoordinator)?;
     let index = partition_of(group, topic.partitions.len());
     Ok((topic.partitions[index as usize].shard, index))
+}
+
+/// Asks the shard that coordinates a group: `operation` is made for its partition of the offsets
+/// topic, `taken` takes the answer out of the outcome.
+///
+/// # Errors
+/// There is no coordinator, or it ended without an answer.
+pub async fn ask_coordinator<T>(
+    cx: &RequestContext,
+    group: &str,
+    operation: impl FnOnce(i32) -> Operation,
+    taken: impl FnOnce(Outcome) -> Option<T>,
+) -> Result<T, ErrorCode> {
+    let (owner, partition) = coordinator(&cx.shard.image(), group)?;
+    let routed = cx.shard.route(owner, operation(partition)).await;
+    let outcome = routed.map_err(|_| ErrorCode::NotCoordinator)?.outcome().await;
+    outcome.and_then(taken).ok_or(ErrorCode::NotCoordinator)
 }
 
 /// Entries for each shard, in the order they were asked for, with the place of each entry's

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use kafka_protocol::messages::{SyncGroupRequest, SyncGroupResponse};
 
-use super::route::coordinator;
+use super::route::ask_coordinator;
 use super::RequestContext;
 use crate::partition::membership::{Sync, Synced};
 use crate::partition::{OfGroup, Operation, Outcome};
@@ -28,7 +28,6 @@ pub async fn handle(
 
 async fn sync(cx: &RequestContext, request: SyncGroupRequest) -> Result<Synced, ErrorCode> {
     let group = request.group_id.to_string();
-    let (owner, partition) = coordinator(&cx.shard.image(), &group)?;
     let text = |text: Option<StrBytes>| text.map(|text| text.to_string());
     let sync = Sync {
         token: 0,
@@ -44,10 +43,11 @@ async fn sync(cx: &RequestContext, request: SyncGroupRequest) -> Result<Synced, 
             .map(|g| (g.member_id.to_string(), Bytes::copy_from_slice(&g.assignment)))
             .collect(),
     };
-    let call = Operation::SyncGroup(OfGroup { partition, group, what: sync });
-    let routed = cx.shard.route(owner, call).await.map_err(|_| ErrorCode::NotCoordinator)?;
-    match routed.outcome().await {
-        Some(Outcome::SyncGroup(synced)) => synced,
-        _ => Err(ErrorCode::NotCoordinator),
-    }
+    let call =
+        |partition| Operation::SyncGroup(OfGroup { partition, group: group.clone(), what: sync });
+    ask_coordinator(cx, &group, call, |outcome| match outcome {
+        Outcome::SyncGroup(it) => Some(it),
+        _ => None,
+    })
+    .await?
 }

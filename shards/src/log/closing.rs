@@ -68,6 +68,11 @@ impl Log {
         self.settled.notify();
         self.env.moves.changed.notify();
         self.tell_all(LogError::Closed);
+        self.forget_all_files();
+    }
+
+    /// Closes all files as soon as nobody uses them, and forgets what was read of them.
+    pub(super) fn forget_all_files(&self) {
         let segments: Vec<i64> =
             self.state.borrow().segments().iter().map(|s| s.base_offset).collect();
         segments.into_iter().for_each(|segment| self.forget_files(segment));

@@ -15,6 +15,16 @@ pub struct Pace {
     pub slice: Duration,
 }
 
+/// How long work in the background goes on, and then rests.
+const SLICE: Duration = Duration::from_micros(100);
+
+impl Pace {
+    /// Work that others on the shard do not feel, at `bytes_per_second` at most.
+    pub fn unfelt(bytes_per_second: u64) -> Pace {
+        Pace { bytes_per_second, slice: SLICE }
+    }
+}
+
 /// How far a pass is ahead of its rate, and how long it has worked without a rest.
 pub struct Throttle {
     since: Instant,

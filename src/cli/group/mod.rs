@@ -3,13 +3,12 @@
 mod describe;
 mod reset;
 
-use anyhow::anyhow;
 use clap::Subcommand;
 use rdkafka::consumer::Consumer;
 use serde_json::json;
 
 use super::client::{Connect, ASK_TIMEOUT};
-use super::topic::{admin, options, plain_table, wait};
+use super::topic::{admin, options, plain_table, report, wait};
 use super::Failure;
 
 #[derive(clap::Args)]
@@ -86,18 +85,5 @@ fn delete(connect: &Connect, groups: &[String]) -> Result<(), Failure> {
     let admin = admin(connect)?;
     let names: Vec<&str> = groups.iter().map(String::as_str).collect();
     let results = wait(admin.delete_groups(&names, &options()))?;
-    let mut failed = 0;
-    for result in results.map_err(|error| connect.explain(error))? {
-        match result {
-            Ok(group) => println!("deleted {group}"),
-            Err((group, code)) => {
-                failed += 1;
-                eprintln!("corelane: error: {group}: {code}");
-            }
-        }
-    }
-    match failed {
-        0 => Ok(()),
-        _ => Err(anyhow!("{failed} group(s) were left as they were").into()),
-    }
+    report("deleted", "group", results.map_err(|error| connect.explain(error))?)
 }

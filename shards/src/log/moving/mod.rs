@@ -255,10 +255,7 @@ impl Log {
     }
 
     fn switch(&self, home: &Path) {
-        let segments: Vec<i64> =
-            self.state.borrow().segments().iter().map(|s| s.base_offset).collect();
-        segments.into_iter().for_each(|segment| self.forget_files(segment));
-        self.env.blocks.forget(self.id());
+        self.forget_all_files();
         self.id.set(self.env.take_log_id());
         self.dir.replace(Rc::from(home));
         self.health.replace(self.env.health_of(home));
