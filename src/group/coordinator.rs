@@ -5,22 +5,13 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::rc::Rc;
 
-use bytes::{Buf, BytesMut};
-use corelane_shards::log::batch::{build, undone_records, BatchHeader, Codec};
-use corelane_shards::log::{AppendWaiter, Durability, Log, LogError};
-use corelane_shards::runtime::spawn_blocking;
-use tokio::sync::oneshot;
-
 use super::offsets::Offsets;
 use super::record::{encode_key, encode_value};
+use crate::partition::keyed_log::{append, append_durably, read_all};
 use crate::partition::{
-    error_code, CommitEntry, CommitGroup, Committed, FetchGroupOffsets, GroupOffset, Partition,
-    PartitionKey,
+    CommitEntry, CommitGroup, Committed, FetchGroupOffsets, GroupOffset, Partition, PartitionKey,
 };
 use crate::wire::ErrorCode;
-
-/// Bytes read at once while a partition is loaded.
-const LOAD_BYTES: usize = 1 << 20;
 
 /// One partition's state: `None` while it is read.
 struct Loaded {
@@ -45,11 +36,13 @@ impl Coordinators {
         self.partitions.borrow_mut().insert(key.index, (key, Rc::clone(&loaded)));
         async move {
             let log = Rc::clone(&loaded.of.log);
-            let read = read_all(&log).await.map_err(|error| {
+            let mut offsets = Offsets::default();
+            let read = read_all(&log, |header, undone| offsets.apply(header, undone)).await;
+            let read = read.map_err(|error| {
                 tracing::error!(log = %log.dir().display(), "groups are not served: {error}");
                 ErrorCode::CoordinatorNotAvailable
             });
-            *loaded.offsets.borrow_mut() = Some(read);
+            *loaded.offsets.borrow_mut() = Some(read.map(|()| offsets));
         }
     }
 
@@ -164,7 +157,7 @@ impl Coordinators {
             if records.is_empty() {
                 continue;
             }
-            if let Err(code) = append(&loaded.of, &records, now_ms, None) {
+            if let Err(code) = append(&loaded.of, &records, now_ms).map(drop) {
                 tracing::warn!("offsets of deleted topics stay in the log: {code:?}");
             }
         }
@@ -192,74 +185,4 @@ impl Coordinators {
         }
         Ok(found)
     }
-}
-
-/// Appends records and waits until they are durable.
-async fn append_durably(
-    partition: &Partition,
-    records: &[(Vec<u8>, Option<Vec<u8>>)],
-    now_ms: i64,
-) -> Result<(), ErrorCode> {
-    let (told, safe) = oneshot::channel();
-    let waiter = Rc::new(Told(RefCell::new(Some(told))));
-    append(partition, records, now_ms, Some((waiter, 0)))?;
-    match safe.await {
-        Ok(done) => done.map_err(|error| error_code(&error)),
-        Err(_) => Err(ErrorCode::NotCoordinator),
-    }
-}
-
-/// Appends records, a key and a value or a tombstone each; `waiter` is told when they are durable.
-fn append(
-    partition: &Partition,
-    records: &[(Vec<u8>, Option<Vec<u8>>)],
-    now_ms: i64,
-    waiter: Option<(Rc<dyn AppendWaiter>, usize)>,
-) -> Result<(), ErrorCode> {
-    let pairs: Vec<build::Pair<'_>> =
-        records.iter().map(|(key, value)| (Some(&key[..]), value.as_deref())).collect();
-    let batch = build::keyed(&pairs, now_ms, None, Codec::None);
-    let (batch, epoch) = (BytesMut::from(&batch[..]), partition.leader_epoch.get());
-    let appended = partition.log.append(batch, epoch, Durability::Durable, now_ms, waiter);
-    appended.map(drop).map_err(|error| error_code(&error))
-}
-
-struct Told(RefCell<Option<oneshot::Sender<Result<(), LogError>>>>);
-
-impl AppendWaiter for Told {
-    fn done(&self, _index: usize, result: Result<(), LogError>) {
-        if let Some(told) = self.0.borrow_mut().take() {
-            // Whoever asked may have gone.
-            let _ = told.send(result);
-        }
-    }
-}
-
-/// What the whole log comes to.
-async fn read_all(log: &Rc<Log>) -> Result<Offsets, LogError> {
-    let mut offsets = Offsets::default();
-    let mut next = log.log_start();
-    while next < log.log_end() {
-        let pieces = log.read(next, log.safe_end(), LOAD_BYTES, true).await?;
-        let mut bytes = bytes::Bytes::from(pieces.concat());
-        if bytes.is_empty() {
-            break;
-        }
-        while let Some(header) = BatchHeader::peek(&bytes) {
-            let batch = bytes.split_to((header.claimed_size() as usize).min(bytes.remaining()));
-            let undone = match header.codec() {
-                Ok(Codec::None) => undone_records(&header, &batch),
-                _ => spawn_blocking(move || undone_records(&header, &batch)).await,
-            };
-            let applied = undone.map_err(|e| e.to_string());
-            let applied = applied.and_then(|undone| offsets.apply(&header, &undone));
-            if let Err(reason) = applied {
-                // One record that is not understood must not hide those of other groups.
-                let offset = header.base_offset.get();
-                tracing::error!(log = %log.dir().display(), offset, "left out: {reason}");
-            }
-            next = header.last_offset() + 1;
-        }
-    }
-    Ok(offsets)
 }

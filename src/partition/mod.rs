@@ -1,10 +1,12 @@
 //! Partitions on their owning shard: what is done to them, whoever asked. `operation` is the one
 //! list of what can be asked, from the same shard or over the mesh; `produce`, `fetch`,
-//! `offsets` and `trim` do it, `compact` does what nobody asks for.
+//! `offsets` and `trim` do it, `compact` does what nobody asks for. `keyed_log` reads and appends to
+//! the logs that hold the broker's own state.
 
 mod committed;
 pub mod compact;
 pub mod fetch;
+pub mod keyed_log;
 pub mod membership;
 pub mod offsets;
 mod operation;
