@@ -12,4 +12,5 @@ pub mod handlers;
 pub mod import;
 pub mod metadata;
 pub mod partition;
+pub mod transaction;
 pub mod wire;

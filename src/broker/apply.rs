@@ -14,7 +14,7 @@ use corelane_shards::runtime::{spawn_blocking, spawn_guarded};
 use super::moves::remove;
 use super::Shard;
 use crate::clock::now_ms;
-use crate::group::OFFSETS_TOPIC;
+use crate::group::{OFFSETS_TOPIC, TRANSACTION_TOPIC};
 use crate::metadata::{partition_metadata, MetadataImage, TopicImage};
 use crate::partition::{Partition, PartitionKey};
 
@@ -45,6 +45,7 @@ impl Shard {
     ) -> bool {
         let mut all = true;
         let mut wanted = HashSet::new();
+        let mut of_transactions = Vec::new();
         for topic in image.topics.values() {
             for (index, partition) in topic.partitions.iter().enumerate() {
                 if partition.shard != self.id {
@@ -64,9 +65,13 @@ impl Shard {
                         let leader_epoch = Cell::new(partition.leader_epoch);
                         let partition = Rc::new(Partition { log, leader_epoch });
                         self.table.insert(key, Rc::clone(&partition));
-                        if topic.name.as_str() == OFFSETS_TOPIC {
-                            let load = self.coordinators.load(key, partition);
-                            spawn_guarded(&self.gate, "load groups", load);
+                        match topic.name.as_str() {
+                            OFFSETS_TOPIC => {
+                                let load = self.coordinators.load(key, partition);
+                                spawn_guarded(&self.gate, "load groups", load);
+                            }
+                            TRANSACTION_TOPIC => of_transactions.push((key, partition)),
+                            _ => {}
                         }
                     }
                     Err(error) => {
@@ -87,10 +92,15 @@ impl Shard {
             self.coordinators.forget_topics(&deleted, now_ms());
         }
         self.set_image(image);
+        // Not before: prepared transactions look for their partitions in it.
+        for (key, partition) in of_transactions {
+            self.load_transactions(key, partition);
+        }
         self.table.keep_offline(|key| wanted.contains(key));
         for key in self.table.keys() {
             if !wanted.contains(&key) {
                 self.coordinators.unload(&key);
+                self.transactions.unload(&key);
                 self.retire(&key).await;
             }
         }

@@ -9,6 +9,7 @@ mod moves;
 mod run_shard;
 mod serve;
 mod shard;
+mod transactions;
 
 pub use advertise::{Advertised, Node};
 pub use serve::{serve, ServeError};

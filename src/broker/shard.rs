@@ -20,8 +20,9 @@ use crate::metadata::MetadataImage;
 use crate::partition::fetch::FetchWatch;
 use crate::partition::{
     fetch, offsets, produce, trim, FetchGroup, LogSize, MoveOrder, Operation, Outcome,
-    PartitionTable,
+    PartitionKey, PartitionTable,
 };
+use crate::transaction::Transactions;
 
 /// Everything one core's share of the broker knows. Made when the shard starts, lives on it.
 pub struct Shard {
@@ -39,6 +40,7 @@ pub struct Shard {
     pub sessions: FetchSessions,
     pub coordinators: Coordinators,
     pub members: Members,
+    pub transactions: Transactions,
     pub connections: Connections,
     /// Producer ids from here up to there may still be handed out.
     pub producer_ids: Cell<(i64, i64)>,
@@ -86,6 +88,7 @@ impl Shard {
             connections: Connections::default(),
             coordinators: Coordinators::default(),
             members: Members::new(parts.config.group_limits),
+            transactions: Transactions::default(),
             id: parts.id,
             config: parts.config,
             mesh: parts.mesh,
@@ -199,18 +202,12 @@ impl Shard {
                 });
             }
             Operation::Sizes(keys) => {
-                let size = |key| {
-                    let log = &self.table.get(key)?.log;
-                    Some(LogSize { bytes: log.size_bytes(), moving: log.moving_size() })
-                };
-                answer(Outcome::Sizes(keys.iter().map(size).collect()));
+                answer(Outcome::Sizes(keys.iter().map(|key| self.size(key)).collect()));
             }
             Operation::Move(orders) => {
-                let begin = |order: MoveOrder| match self.begin_move(order.key, order.to) {
-                    Ok(()) => 0,
-                    Err(code) => code.code(),
-                };
-                answer(Outcome::Move(orders.into_iter().map(begin).collect()));
+                let begin = |order: MoveOrder| self.begin_move(order.key, order.to);
+                let codes = orders.into_iter().map(begin).map(|begun| begun.err());
+                answer(Outcome::Move(codes.map(|code| code.map_or(0, |c| c.code())).collect()));
             }
             Operation::JoinGroup(call) => self.join_group(call, answer),
             Operation::SyncGroup(call) => self.sync_group(call, answer),
@@ -224,6 +221,16 @@ impl Shard {
             Operation::FetchOffsets(fetch) => {
                 answer(Outcome::FetchOffsets(self.coordinators.fetch(&fetch)));
             }
+            Operation::AddToTransaction(asked) => self.add_to_transaction(asked, answer),
+            Operation::Transaction(asked) => {
+                self.ask_transaction(asked, |told| answer(Outcome::Transaction(told)));
+            }
+            Operation::DescribeTransaction(asked) => {
+                answer(Outcome::DescribeTransaction(self.describe_transaction(&asked)));
+            }
+            Operation::ListTransactions => {
+                answer(Outcome::ListTransactions(self.list_transactions()));
+            }
             Operation::Epochs(queries) => {
                 let shard = Rc::clone(self);
                 spawn_guarded(&self.gate, "epochs", async move {
@@ -231,6 +238,11 @@ impl Shard {
                 });
             }
         }
+    }
+
+    fn size(&self, key: &PartitionKey) -> Option<LogSize> {
+        let log = &self.table.get(key)?.log;
+        Some(LogSize { bytes: log.size_bytes(), moving: log.moving_size() })
     }
 
     fn begin_fetch(

@@ -179,6 +179,34 @@ pub const KEYS: &[Key] = &[
         c.group_limits.max_size = number(v, 1, i32::MAX as usize)?;
         Ok(())
     }),
+    key("transaction.max.timeout.ms", "900000", "Longest timeout of a transaction that a producer may ask for.", |c, v| {
+        c.transactions.max_timeout_ms = number(v, 1, i32::MAX)?;
+        Ok(())
+    }),
+    key("transactional.id.expiration.ms", "604800000", "Time after which a transactional id that is not used is forgotten.", |c, v| {
+        c.transactions.expire_after_ms = number(v, 1, i64::MAX)?;
+        Ok(())
+    }),
+    key("transaction.state.log.num.partitions", "50", "Partitions of the topic that holds what is known of transactional ids, when it is made.", |c, v| {
+        c.transactions.partitions = number(v, 1, 10_000)?;
+        Ok(())
+    }),
+    key("transaction.state.log.segment.bytes", "104857600", "Size of that topic's segments, in bytes, when it is made.", |c, v| {
+        c.transactions.segment_bytes = number(v, 1 << 20, i32::MAX)?;
+        Ok(())
+    }),
+    key("transaction.abort.timed.out.transaction.cleanup.interval.ms", "10000", "Time between two looks for transactions that take longer than their timeout.", |c, v| {
+        c.transactions.abort_interval_ms = number(v, 1, u64::MAX)?;
+        Ok(())
+    }),
+    key("transaction.remove.expired.transaction.cleanup.interval.ms", "3600000", "Time between two looks for transactional ids that are not used.", |c, v| {
+        c.transactions.expire_interval_ms = number(v, 1, u64::MAX)?;
+        Ok(())
+    }),
+    key("transaction.partition.verification.enable", "true", "Whether records of a transaction are refused where the transaction does not know their partition (KIP-890).", |c, v| {
+        c.transactions.verify_partitions = boolean(v)?;
+        Ok(())
+    }),
     key("auto.create.topics.enable", "true", "Whether asking for an unknown topic creates it.", |c, v| {
         c.auto_create_topics = boolean(v)?;
         Ok(())

@@ -4,6 +4,7 @@ mod groups;
 mod keys;
 mod listener;
 mod parse;
+mod transactions;
 
 use std::path::PathBuf;
 
@@ -11,6 +12,7 @@ pub use groups::GroupLimits;
 pub use keys::{cores as parse_cores, Key, KEYS};
 pub use listener::{parse_listeners, HostPort};
 pub use parse::{load_file, parse_text, ConfigError};
+pub use transactions::TransactionLimits;
 
 use crate::metadata::TopicConfig;
 
@@ -58,6 +60,7 @@ pub struct BrokerConfig {
     pub offsets_partitions: i32,
     pub offset_metadata_max_bytes: usize,
     pub group_limits: GroupLimits,
+    pub transactions: TransactionLimits,
     pub fetch_max_bytes: usize,
     pub fetch_session_slots: usize,
     pub topic_defaults: TopicConfig,
@@ -98,6 +101,7 @@ impl Default for BrokerConfig {
                 max_session_timeout_ms: 1_800_000,
                 max_size: i32::MAX as usize,
             },
+            transactions: TransactionLimits::default(),
             fetch_max_bytes: 55 << 20,
             fetch_session_slots: 1000,
             topic_defaults: TopicConfig::default(),

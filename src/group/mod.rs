@@ -16,17 +16,19 @@ pub use members::Members;
 
 /// The topic that holds committed offsets.
 pub const OFFSETS_TOPIC: &str = "__consumer_offsets";
+/// The topic that holds what is known of transactional ids.
+pub const TRANSACTION_TOPIC: &str = "__transaction_state";
 /// Topics that belong to the broker: clients read them, and do not write them.
-pub const INTERNAL_TOPICS: [&str; 2] = [OFFSETS_TOPIC, "__transaction_state"];
+pub const INTERNAL_TOPICS: [&str; 2] = [OFFSETS_TOPIC, TRANSACTION_TOPIC];
 
 pub fn is_internal(topic: &str) -> bool {
     INTERNAL_TOPICS.contains(&topic)
 }
 
-/// The partition of [`OFFSETS_TOPIC`] that a group belongs to, as Kafka computes it: the hash of
-/// Java's strings without its sign.
-pub fn partition_of(group: &str, partitions: usize) -> i32 {
-    let hash = group
+/// The partition of [`OFFSETS_TOPIC`] that a group belongs to, or of [`TRANSACTION_TOPIC`] that a
+/// transactional id belongs to, as Kafka computes it: the hash of Java's strings without its sign.
+pub fn partition_of(name: &str, partitions: usize) -> i32 {
+    let hash = name
         .encode_utf16()
         .fold(0i32, |hash, unit| hash.wrapping_mul(31).wrapping_add(i32::from(unit)));
     (hash & i32::MAX) % (partitions.max(1) as i32)

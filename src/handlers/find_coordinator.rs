@@ -1,6 +1,6 @@
-//! FindCoordinator (key 10), versions 0–6: where a group's offsets are kept, which is where the
-//! partition of `__consumer_offsets` is that it belongs to. The topic is made when the first asks.
-//! Knowingly missing: transactions, which are answered COORDINATOR_NOT_AVAILABLE ("later").
+//! FindCoordinator (key 10), versions 0–6: where a group's offsets are kept, or what is known of a
+//! transactional id, which is where the partition of `__consumer_offsets` or `__transaction_state` is
+//! that it belongs to. The topic is made when the first asks.
 
 use std::time::Duration;
 
@@ -9,11 +9,13 @@ use kafka_protocol::messages::{BrokerId, FindCoordinatorRequest, FindCoordinator
 
 use super::RequestContext;
 use crate::broker::Node;
+use crate::config::BrokerConfig;
 use crate::controller::NewTopic;
-use crate::group::{partition_of, OFFSETS_TOPIC};
+use crate::group::{partition_of, OFFSETS_TOPIC, TRANSACTION_TOPIC};
 use crate::wire::{ErrorCode, StrBytes};
 
 const GROUP: i8 = 0;
+const TRANSACTION: i8 = 1;
 const CREATE_TIMEOUT: Duration = Duration::from_secs(10);
 
 pub async fn handle(
@@ -21,11 +23,20 @@ pub async fn handle(
     version: i16,
     request: FindCoordinatorRequest,
 ) -> FindCoordinatorResponse {
-    let made = match request.key_type {
-        GROUP => make_topic(cx).await,
-        _ => Err(ErrorCode::CoordinatorNotAvailable),
+    let topic = match request.key_type {
+        GROUP => Ok(offsets_topic(&cx.shard.config)),
+        TRANSACTION => Ok(transaction_topic(&cx.shard.config)),
+        _ => Err(ErrorCode::InvalidRequest),
     };
-    let find = |key: &str| made.and_then(|()| node_of(cx, key));
+    let made = match topic {
+        Ok(topic) => make_topic(cx, topic).await,
+        Err(code) => Err(code),
+    };
+    let find = |key: &str| match (&made, request.key_type) {
+        (Err(code), _) => Err(*code),
+        (Ok(_), TRANSACTION) if key.is_empty() => Err(ErrorCode::InvalidRequest),
+        (Ok(topic), _) => node_of(cx, topic, key),
+    };
     if version < 4 {
         let answer = FindCoordinatorResponse::default();
         return match find(&request.key) {
@@ -62,38 +73,54 @@ pub async fn handle(
 fn why(code: ErrorCode) -> Option<StrBytes> {
     let text = match code {
         ErrorCode::CoordinatorNotAvailable => "There is no coordinator for this key.",
-        _ => "The offsets topic cannot be made.",
+        ErrorCode::InvalidRequest => "The key or its type is not valid.",
+        _ => "The coordinators' topic cannot be made.",
     };
     Some(StrBytes::from_static_str(text))
 }
 
-async fn make_topic(cx: &RequestContext) -> Result<(), ErrorCode> {
-    if cx.shard.image().by_name(OFFSETS_TOPIC).is_some() {
-        return Ok(());
-    }
-    let config = |name: &str, value: &str| (name.to_string(), Some(value.to_string()));
-    let topic = NewTopic {
-        name: OFFSETS_TOPIC.to_string(),
-        partitions: cx.shard.config.offsets_partitions,
+fn offsets_topic(config: &BrokerConfig) -> NewTopic {
+    let segment_bytes = "104857600".to_string();
+    compacted(OFFSETS_TOPIC, config.offsets_partitions, "producer", segment_bytes)
+}
+
+fn transaction_topic(config: &BrokerConfig) -> NewTopic {
+    let segment_bytes = config.transactions.segment_bytes.to_string();
+    compacted(TRANSACTION_TOPIC, config.transactions.partitions, "uncompressed", segment_bytes)
+}
+
+fn compacted(name: &str, partitions: i32, codec: &str, segment_bytes: String) -> NewTopic {
+    let config = |name: &str, value: String| (name.to_string(), Some(value));
+    NewTopic {
+        name: name.to_string(),
+        partitions,
         replication_factor: -1,
         assignments: Vec::new(),
         configs: vec![
-            config("cleanup.policy", "compact"),
-            config("compression.type", "producer"),
-            config("segment.bytes", "104857600"),
+            config("cleanup.policy", "compact".to_string()),
+            config("compression.type", codec.to_string()),
+            config("segment.bytes", segment_bytes),
         ],
-    };
-    let made = cx.shard.controller.create_topics(vec![topic], false, CREATE_TIMEOUT).await?;
-    match made.into_iter().next() {
-        Some(Err(error)) if error.code != ErrorCode::TopicAlreadyExists => Err(error.code),
-        _ => Ok(()),
     }
 }
 
-fn node_of(cx: &RequestContext, group: &str) -> Result<Node, ErrorCode> {
+/// Makes a topic unless it is there; its name.
+async fn make_topic(cx: &RequestContext, topic: NewTopic) -> Result<String, ErrorCode> {
+    let name = topic.name.clone();
+    if cx.shard.image().by_name(&name).is_some() {
+        return Ok(name);
+    }
+    let made = cx.shard.controller.create_topics(vec![topic], false, CREATE_TIMEOUT).await?;
+    match made.into_iter().next() {
+        Some(Err(error)) if error.code != ErrorCode::TopicAlreadyExists => Err(error.code),
+        _ => Ok(name),
+    }
+}
+
+fn node_of(cx: &RequestContext, topic: &str, key: &str) -> Result<Node, ErrorCode> {
     let image = cx.shard.image();
-    let topic = image.by_name(OFFSETS_TOPIC).ok_or(ErrorCode::CoordinatorNotAvailable)?;
-    let index = partition_of(group, topic.partitions.len());
+    let topic = image.by_name(topic).ok_or(ErrorCode::CoordinatorNotAvailable)?;
+    let index = partition_of(key, topic.partitions.len());
     let id = cx.shard.advertised.leader(topic.partitions[index as usize].shard);
     let mut nodes = cx.shard.advertised.nodes(cx.listener).into_iter();
     nodes.find(|node| node.id == id).ok_or(ErrorCode::CoordinatorNotAvailable)

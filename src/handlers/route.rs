@@ -2,8 +2,11 @@
 
 use corelane_shards::runtime::ShardId;
 
+use std::rc::Rc;
+
 use super::RequestContext;
-use crate::group::{partition_of, OFFSETS_TOPIC};
+use crate::broker::Shard;
+use crate::group::{partition_of, OFFSETS_TOPIC, TRANSACTION_TOPIC};
 use crate::metadata::MetadataImage;
 use crate::partition::{Operation, Outcome, PartitionKey};
 use crate::wire::{ErrorCode, TopicRef};
@@ -27,13 +30,17 @@ pub fn locate(
     Ok((place.shard, PartitionKey { topic: topic.id, index: partition }))
 }
 
-/// The shard and the partition of the offsets topic that a group belongs to.
+/// The shard and the partition of a coordinators' topic that a name belongs to.
 ///
 /// # Errors
 /// The topic is not there: nobody has asked for a coordinator yet.
-fn coordinator(image: &MetadataImage, group: &str) -> Result<(ShardId, i32), ErrorCode> {
-    let topic = image.by_name(OFFSETS_TOPIC).ok_or(ErrorCode::NotCoordinator)?;
-    let index = partition_of(group, topic.partitions.len());
+fn coordinator(
+    image: &MetadataImage,
+    topic: &str,
+    name: &str,
+) -> Result<(ShardId, i32), ErrorCode> {
+    let topic = image.by_name(topic).ok_or(ErrorCode::NotCoordinator)?;
+    let index = partition_of(name, topic.partitions.len());
     Ok((topic.partitions[index as usize].shard, index))
 }
 
@@ -48,8 +55,31 @@ pub async fn ask_coordinator<T>(
     operation: impl FnOnce(i32) -> Operation,
     taken: impl FnOnce(Outcome) -> Option<T>,
 ) -> Result<T, ErrorCode> {
-    let (owner, partition) = coordinator(&cx.shard.image(), group)?;
-    let routed = cx.shard.route(owner, operation(partition)).await;
+    ask(&cx.shard, OFFSETS_TOPIC, group, operation, taken).await
+}
+
+/// [`ask_coordinator`] for a transactional id and its partition of the transactions' topic.
+///
+/// # Errors
+/// There is no coordinator, or it ended without an answer.
+pub async fn ask_transaction_coordinator<T>(
+    shard: &Rc<Shard>,
+    id: &str,
+    operation: impl FnOnce(i32) -> Operation,
+    taken: impl FnOnce(Outcome) -> Option<T>,
+) -> Result<T, ErrorCode> {
+    ask(shard, TRANSACTION_TOPIC, id, operation, taken).await
+}
+
+async fn ask<T>(
+    shard: &Rc<Shard>,
+    topic: &str,
+    name: &str,
+    operation: impl FnOnce(i32) -> Operation,
+    taken: impl FnOnce(Outcome) -> Option<T>,
+) -> Result<T, ErrorCode> {
+    let (owner, partition) = coordinator(&shard.image(), topic, name)?;
+    let routed = shard.route(owner, operation(partition)).await;
     let outcome = routed.map_err(|_| ErrorCode::NotCoordinator)?.outcome().await;
     outcome.and_then(taken).ok_or(ErrorCode::NotCoordinator)
 }

@@ -12,6 +12,7 @@ pub mod offsets;
 mod operation;
 pub mod produce;
 mod table;
+mod transaction;
 pub mod trim;
 
 pub use committed::{CommitEntry, CommitGroup, Committed, FetchGroupOffsets, GroupOffset};
@@ -20,6 +21,10 @@ pub use operation::{
     OffsetFound, OffsetQuery, Operation, Outcome, PartitionKey, ProduceGroup, ProduceOutcome, Trim,
 };
 pub use table::{Partition, PartitionTable};
+pub use transaction::{
+    AddToTransaction, OfTransaction, ProducerIdentity, TransactionAnswer, TransactionCall,
+    TransactionView,
+};
 
 use corelane_shards::log::LogError;
 

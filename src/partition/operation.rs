@@ -3,7 +3,10 @@ use corelane_shards::log::{MovingSize, NewBatch};
 use uuid::Uuid;
 
 use super::membership::{GroupView, Join, Joined, MemberCall, NotJoined, Sync, Synced};
-use super::{CommitGroup, FetchGroupOffsets, GroupOffset};
+use super::{
+    AddToTransaction, CommitGroup, FetchGroupOffsets, GroupOffset, OfTransaction,
+    TransactionAnswer, TransactionCall, TransactionView,
+};
 use crate::wire::ErrorCode;
 
 /// Names a partition between shards.
@@ -37,6 +40,11 @@ pub enum Operation {
     DeleteOffsets(OfGroup<Option<Vec<(String, i32)>>>),
     CommitOffsets(CommitGroup),
     FetchOffsets(FetchGroupOffsets),
+    AddToTransaction(OfTransaction<AddToTransaction>),
+    Transaction(OfTransaction<TransactionCall>),
+    DescribeTransaction(OfTransaction<()>),
+    /// All transactional ids that the shard coordinates, without their partitions.
+    ListTransactions,
 }
 
 /// What comes back, in the order of the entries asked for.
@@ -59,6 +67,10 @@ pub enum Outcome {
     DeleteOffsets(Result<(), ErrorCode>),
     CommitOffsets(Result<(), ErrorCode>),
     FetchOffsets(Result<Vec<GroupOffset>, ErrorCode>),
+    AddToTransaction(Result<(), ErrorCode>),
+    Transaction(TransactionAnswer),
+    DescribeTransaction(Result<TransactionView, ErrorCode>),
+    ListTransactions(Vec<TransactionView>),
 }
 
 /// Something that concerns a group, for the shard that owns its partition of the offsets topic.

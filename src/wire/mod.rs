@@ -30,6 +30,7 @@ pub use kafka_protocol::ResponseError as ErrorCode;
 pub use reader::Reader;
 pub use shape::Checked;
 pub use uuid::Uuid;
+pub use writer::Writer;
 
 /// A topic as a request names it: by name in older versions, by id in newer ones.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
