@@ -1,7 +1,6 @@
 //! Brings a shard's partitions in line with a metadata image: opens or creates what it owns now,
 //! retires what was deleted.
 
-use std::cell::Cell;
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
@@ -62,8 +61,7 @@ impl Shard {
                 }
                 match self.open(topic, index, found).await {
                     Ok(log) => {
-                        let leader_epoch = Cell::new(partition.leader_epoch);
-                        let partition = Rc::new(Partition { log, leader_epoch });
+                        let partition = Rc::new(Partition::new(log, partition.leader_epoch));
                         self.table.insert(key, Rc::clone(&partition));
                         match topic.name.as_str() {
                             OFFSETS_TOPIC => {

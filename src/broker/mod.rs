@@ -9,6 +9,7 @@ mod moves;
 mod run_shard;
 mod serve;
 mod shard;
+mod transactional;
 mod transactions;
 
 pub use advertise::{Advertised, Node};

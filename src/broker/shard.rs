@@ -231,6 +231,7 @@ impl Shard {
             Operation::ListTransactions => {
                 answer(Outcome::ListTransactions(self.list_transactions()));
             }
+            Operation::WriteMarkers(orders) => self.write_markers(orders, answer),
             Operation::Epochs(queries) => {
                 let shard = Rc::clone(self);
                 spawn_guarded(&self.gate, "epochs", async move {

@@ -33,8 +33,19 @@ pub fn append(
 ) -> Result<impl Future<Output = Result<(), ErrorCode>> + use<>, ErrorCode> {
     let pairs: Vec<build::Pair<'_>> =
         records.iter().map(|(key, value)| (Some(&key[..]), value.as_deref())).collect();
-    let batch = build::keyed(&pairs, now_ms, None, Codec::None);
-    let (batch, epoch) = (BytesMut::from(&batch[..]), partition.leader_epoch.get());
+    append_batch(partition, &build::keyed(&pairs, now_ms, None, Codec::None), now_ms)
+}
+
+/// [`append`] for a batch that is made already.
+///
+/// # Errors
+/// Those of [`append`].
+pub fn append_batch(
+    partition: &Partition,
+    batch: &[u8],
+    now_ms: i64,
+) -> Result<impl Future<Output = Result<(), ErrorCode>> + use<>, ErrorCode> {
+    let (batch, epoch) = (BytesMut::from(batch), partition.leader_epoch.get());
     let (told, safe) = oneshot::channel();
     let waiter = Rc::new(Told(RefCell::new(Some(told))));
     let appended =

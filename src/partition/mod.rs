@@ -1,12 +1,13 @@
 //! Partitions on their owning shard: what is done to them, whoever asked. `operation` is the one
 //! list of what can be asked, from the same shard or over the mesh; `produce`, `fetch`,
-//! `offsets` and `trim` do it, `compact` does what nobody asks for. `keyed_log` reads and appends to
+//! `offsets`, `markers` and `trim` do it, `compact` does what nobody asks for. `keyed_log` reads and appends to
 //! the logs that hold the broker's own state.
 
 mod committed;
 pub mod compact;
 pub mod fetch;
 pub mod keyed_log;
+pub mod markers;
 pub mod membership;
 pub mod offsets;
 mod operation;
@@ -20,10 +21,10 @@ pub use operation::{
     EpochEnd, EpochQuery, FetchEntry, FetchGroup, FetchOutcome, LogSize, MoveOrder, OfGroup,
     OffsetFound, OffsetQuery, Operation, Outcome, PartitionKey, ProduceGroup, ProduceOutcome, Trim,
 };
-pub use table::{Partition, PartitionTable};
+pub use table::{Partition, PartitionTable, Verified};
 pub use transaction::{
-    AddToTransaction, OfTransaction, ProducerIdentity, TransactionAnswer, TransactionCall,
-    TransactionView,
+    AddToTransaction, MarkerOrder, OfTransaction, ProducerIdentity, TransactionAnswer,
+    TransactionCall, TransactionView,
 };
 
 use corelane_shards::log::LogError;
@@ -41,5 +42,7 @@ pub fn error_code(error: &LogError) -> ErrorCode {
         LogError::OffsetOutOfRange { .. } => ErrorCode::OffsetOutOfRange,
         LogError::OutOfOrderSequence { .. } => ErrorCode::OutOfOrderSequenceNumber,
         LogError::Fenced { .. } => ErrorCode::InvalidProducerEpoch,
+        LogError::OutsideTransaction => ErrorCode::InvalidTxnState,
+        LogError::CoordinatorFenced { .. } => ErrorCode::TransactionCoordinatorFenced,
     }
 }

@@ -4,7 +4,7 @@ use uuid::Uuid;
 
 use super::membership::{GroupView, Join, Joined, MemberCall, NotJoined, Sync, Synced};
 use super::{
-    AddToTransaction, CommitGroup, FetchGroupOffsets, GroupOffset, OfTransaction,
+    AddToTransaction, CommitGroup, FetchGroupOffsets, GroupOffset, MarkerOrder, OfTransaction,
     TransactionAnswer, TransactionCall, TransactionView,
 };
 use crate::wire::ErrorCode;
@@ -45,6 +45,7 @@ pub enum Operation {
     DescribeTransaction(OfTransaction<()>),
     /// All transactional ids that the shard coordinates, without their partitions.
     ListTransactions,
+    WriteMarkers(Vec<MarkerOrder>),
 }
 
 /// What comes back, in the order of the entries asked for.
@@ -71,6 +72,8 @@ pub enum Outcome {
     Transaction(TransactionAnswer),
     DescribeTransaction(Result<TransactionView, ErrorCode>),
     ListTransactions(Vec<TransactionView>),
+    /// Each is durable.
+    WriteMarkers(Vec<Result<(), ErrorCode>>),
 }
 
 /// Something that concerns a group, for the shard that owns its partition of the offsets topic.

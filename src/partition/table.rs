@@ -12,9 +12,31 @@ use crate::wire::ErrorCode;
 pub struct Partition {
     pub log: Rc<Log>,
     pub leader_epoch: Cell<i32>,
+    pub verified: Verified,
+}
+
+/// Producers that may begin a transaction in a partition: their coordinator is asked, and no marker
+/// has come since (KIP-890). Without this a batch that comes late would begin one that nobody ends.
+#[derive(Default)]
+pub struct Verified(RefCell<HashSet<i64>>);
+
+impl Verified {
+    /// The coordinator is about to be asked.
+    pub fn ask(&self, producer_id: i64) {
+        self.0.borrow_mut().insert(producer_id);
+    }
+
+    /// Whether the producer may begin a transaction: once.
+    pub fn take(&self, producer_id: i64) -> bool {
+        self.0.borrow_mut().remove(&producer_id)
+    }
 }
 
 impl Partition {
+    pub fn new(log: Rc<Log>, leader_epoch: i32) -> Self {
+        Partition { log, leader_epoch: Cell::new(leader_epoch), verified: Verified::default() }
+    }
+
     /// Compares the leader epoch that a client believes in with ours (KIP-320).
     pub fn check_epoch(&self, claimed: i32) -> Result<(), ErrorCode> {
         let ours = self.leader_epoch.get();

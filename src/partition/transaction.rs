@@ -1,5 +1,6 @@
-//! What is asked of the shard that coordinates a transactional id, and what it answers.
+//! What is asked of the shard that coordinates a transactional id, and what that asks of partitions.
 
+use super::PartitionKey;
 use crate::wire::ErrorCode;
 
 /// Something that concerns a transactional id, for the shard that owns its partition of
@@ -66,4 +67,14 @@ pub struct TransactionView {
     /// −1: none has begun.
     pub start_ms: i64,
     pub partitions: Vec<(String, i32)>,
+}
+
+/// End a producer's transaction in a partition: append its marker (KIP-98).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MarkerOrder {
+    pub key: PartitionKey,
+    pub producer_id: i64,
+    pub producer_epoch: i16,
+    pub coordinator_epoch: i32,
+    pub commit: bool,
 }

@@ -44,7 +44,6 @@ impl Log {
             let file = self.file(segment, HandleKind::Write).await?;
             file.truncate(written).await?;
             file.sync_data().await?;
-            self.write_index(segment).await?;
         }
         let (end, producers) = {
             let mut state = self.state.borrow_mut();
@@ -54,6 +53,7 @@ impl Log {
         // Also where nothing was written: what recovery learned of producers is worth keeping, and
         // without it the next start walks the segment again.
         if snapshots::list(&self.dir()).await?.last() != Some(&end) {
+            self.write_index(segment).await?;
             snapshots::write(&self.dir(), end, producers).await?;
         }
         self.forget_files(segment);

@@ -22,6 +22,10 @@ pub enum LogError {
     OutOfOrderSequence { expected: i32, got: i32 },
     #[error("producer epoch {got} is fenced by {current}")]
     Fenced { current: i16, got: i16 },
+    #[error("the producer has a transaction open and the batch is in none")]
+    OutsideTransaction,
+    #[error("coordinator epoch {got} is fenced by {current}")]
+    CoordinatorFenced { current: i32, got: i32 },
     #[error("the segment was compacted meanwhile")]
     Moved,
     #[error("the log is closed")]

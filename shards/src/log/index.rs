@@ -3,7 +3,12 @@
 //! `.index`: entries of (u32 offset relative to the base, u32 position); `.timeindex`: entries of
 //! (i64 timestamp, u32 relative offset). Both big-endian, sorted, without header.
 
+use std::path::Path;
+
+use super::aborted::{self, Aborted};
 use super::batch::BatchHeader;
+use super::segment::file_path;
+use crate::disk::{self, DiskError};
 
 const OFFSET_ENTRY_BYTES: usize = 8;
 const TIME_ENTRY_BYTES: usize = 12;
@@ -133,6 +138,40 @@ impl SegmentIndex {
         index.max_timestamp = index.times.last().copied();
         Some(index)
     }
+}
+
+/// Writes the index files of a segment that is not in use. A `.txnindex` is there only where one is
+/// needed; it cannot be built anew, so it is never half there.
+pub(super) async fn write(
+    dir: &Path,
+    base: i64,
+    index: &SegmentIndex,
+    aborted: &[Aborted],
+) -> Result<(), DiskError> {
+    let (offsets, times) = index.encode();
+    disk::write_small(&file_path(dir, base, "index"), offsets).await?;
+    disk::write_small(&file_path(dir, base, "timeindex"), times).await?;
+    let transactions = file_path(dir, base, "txnindex");
+    match aborted.is_empty() {
+        true => disk::remove_file(&transactions).await,
+        false => disk::replace_file(&transactions, aborted::encode(aborted)).await,
+    }
+}
+
+/// Puts the index files of a segment in the place of those that may be there, each in one step.
+pub(super) async fn replace(
+    dir: &Path,
+    base: i64,
+    index: &SegmentIndex,
+    aborted: &[Aborted],
+) -> Result<(), DiskError> {
+    let (offsets, times) = index.encode();
+    disk::replace_file(&file_path(dir, base, "index"), offsets).await?;
+    disk::replace_file(&file_path(dir, base, "timeindex"), times).await?;
+    if aborted.is_empty() {
+        return Ok(());
+    }
+    disk::replace_file(&file_path(dir, base, "txnindex"), aborted::encode(aborted)).await
 }
 
 #[cfg(test)]

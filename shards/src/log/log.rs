@@ -7,6 +7,7 @@ use std::path::Path;
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
 
+use super::aborted::Aborted;
 use super::config::{Durability, LogConfig};
 use super::env::LogEnv;
 use super::epochs::{self, LeaderEpochs};
@@ -14,8 +15,8 @@ use super::error::LogError;
 use super::health::DirHealth;
 use super::journal::LogId;
 use super::moving::Moving;
-use super::producers::Producers;
-use super::segment::{file_path, Segment};
+use super::producers::{ProducerView, Producers};
+use super::segment::{file_path, Segment, SEGMENT_FILES};
 use super::state::{Appended, LogState, NewBatch};
 use crate::disk;
 use crate::runtime::Signal;
@@ -90,7 +91,7 @@ impl Log {
         disk::ensure_dir(dir).await?;
         disk::replace_file(&dir.join("partition.metadata"), metadata.into_bytes()).await?;
         epochs::write(dir, &LeaderEpochs::first(0)).await?;
-        for extension in ["log", "index", "timeindex"] {
+        for extension in &SEGMENT_FILES[..3] {
             disk::write_small(&file_path(dir, 0, extension), Vec::new()).await?;
         }
         disk::sync_dir(dir).await?;
@@ -155,6 +156,26 @@ impl Log {
     /// The end of what may be shown to consumers of an unreplicated partition.
     pub fn safe_end(&self) -> i64 {
         self.state.borrow().safe_end()
+    }
+
+    /// The end of what may be shown to consumers that read committed records.
+    pub fn last_stable(&self) -> i64 {
+        self.state.borrow().last_stable()
+    }
+
+    /// Transactions with a record or their marker in `from..to` that were aborted.
+    pub fn aborted_between(&self, from: i64, to: i64) -> Vec<Aborted> {
+        self.state.borrow().aborted_between(from, to)
+    }
+
+    /// Whether a producer has a transaction open here.
+    pub fn is_in_transaction(&self, producer_id: i64) -> bool {
+        self.state.borrow().producers().is_open(producer_id)
+    }
+
+    /// All producers that are remembered, by id.
+    pub fn producers(&self) -> Vec<ProducerView> {
+        self.state.borrow().producers().views().collect()
     }
 
     /// Why the log is offline, if it is.

@@ -1,12 +1,13 @@
 //! The log of a partition, in Kafka's file layout.
 //!
 //! `batch` checks and patches record batches; `state` is the log as a pure state machine (offsets,
-//! segments), with `planning` (what to write next), `segment`, `index` and `producers` as its parts; `log` does
+//! segments), with `planning` (what to write next), `rolling`, `segment`, `index`, `producers` and `aborted` as its parts; `log` does
 //! the I/O it asks for; `journal` makes small batches of many logs durable at once, `journaled` is a
 //! log's part in it; `reader` reads, `checked` holds back what is damaged; `recovery`, `scan` and
 //! `replaying` open what a stop or a crash left; `log_dir` is a whole log directory (lock, identity, clean-stop marker); `env`, `blocks` hold
 //! what the logs of one shard share.
 
+mod aborted;
 pub mod batch;
 mod behind;
 mod blocks;
@@ -36,6 +37,7 @@ mod reader;
 mod recovery;
 mod replaying;
 mod retention;
+mod rolling;
 mod scan;
 mod segment;
 mod snapshots;
@@ -44,6 +46,7 @@ mod throttle;
 mod writing;
 
 pub use self::log::{AppendWaiter, EndWatcher, Log};
+pub use aborted::Aborted;
 pub use checkpoints::{write_checkpoints, Checkpoint};
 pub use compaction::{Cleaner, Compacted, CLEANER_OFFSET_FILE};
 pub use config::{Durability, LogConfig};
@@ -58,11 +61,11 @@ pub use moving::{
     settle_moves, Home, MoveError, MoveTarget, MovingSize, UnfinishedMove, FUTURE_SUFFIX,
     MOVED_AWAY_FILE,
 };
-pub use producers::{Producers, SequenceCheck};
+pub use producers::{ProducerView, Producers, SequenceCheck};
 pub use reader::Records;
 pub use recovery::{recover, Opening, Recovered};
 pub use retention::{Expired, LOG_START_FILE};
 pub use scan::{examine, scan, Examined, Scanned};
-pub use segment::{file_path, parse_file_name};
+pub use segment::{file_path, parse_file_name, SEGMENT_FILES};
 pub use state::{Appended, LogState, NewBatch};
 pub use throttle::Pace;

@@ -8,6 +8,7 @@ use std::rc::Rc;
 use zerocopy::byteorder::little_endian::{I64, U32, U64};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
+use super::aborted::{self, Aborted};
 use super::index::SegmentIndex;
 use super::log::Log;
 use super::producers::Producers;
@@ -15,7 +16,7 @@ use super::state::LogState;
 use crate::disk::{self, DiskError, HandleKind};
 
 const POINT_FILE: &str = "recovery-point";
-const MAGIC: [u8; 8] = *b"CLPOINT1";
+const MAGIC: [u8; 8] = *b"CLPOINT2";
 /// A point comes when the segment has grown by this part of it, if that is more than the least.
 const SEGMENT_PART: u64 = 16;
 
@@ -29,6 +30,8 @@ pub struct RecoveryPoint {
     pub offset: i64,
     pub index: Rc<SegmentIndex>,
     pub producers: Producers,
+    /// Transactions aborted by a marker in the segment.
+    pub aborted: Rc<Vec<Aborted>>,
 }
 
 #[derive(FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned)]
@@ -42,6 +45,7 @@ struct Header {
     offset: I64,
     offsets_bytes: U32,
     times_bytes: U32,
+    aborted_bytes: U32,
 }
 
 const CRC_END: usize = 12;
@@ -49,6 +53,7 @@ const CRC_END: usize = 12;
 impl RecoveryPoint {
     fn encode(&self) -> Vec<u8> {
         let (offsets, times) = self.index.encode();
+        let aborted = aborted::encode(&self.aborted);
         let header = Header {
             magic: MAGIC,
             crc: U32::ZERO,
@@ -57,8 +62,9 @@ impl RecoveryPoint {
             offset: I64::new(self.offset),
             offsets_bytes: U32::new(offsets.len() as u32),
             times_bytes: U32::new(times.len() as u32),
+            aborted_bytes: U32::new(aborted.len() as u32),
         };
-        let parts = [header.as_bytes(), &offsets, &times, &self.producers.encode()];
+        let parts = [header.as_bytes(), &offsets, &times, &aborted, &self.producers.encode()];
         let mut out = parts.concat();
         let crc = crc32c::crc32c(&out[CRC_END..]);
         out[CRC_END - 4..CRC_END].copy_from_slice(&crc.to_le_bytes());
@@ -72,7 +78,8 @@ impl RecoveryPoint {
             return None;
         }
         let (offsets, rest) = rest.split_at_checked(header.offsets_bytes.get() as usize)?;
-        let (times, producers) = rest.split_at_checked(header.times_bytes.get() as usize)?;
+        let (times, rest) = rest.split_at_checked(header.times_bytes.get() as usize)?;
+        let (aborted, producers) = rest.split_at_checked(header.aborted_bytes.get() as usize)?;
         let position = header.position.get();
         Some(RecoveryPoint {
             segment: header.segment.get(),
@@ -80,6 +87,7 @@ impl RecoveryPoint {
             offset: header.offset.get(),
             index: Rc::new(SegmentIndex::decode(offsets, times, position)?),
             producers: Producers::decode(producers)?,
+            aborted: Rc::new(aborted::decode(aborted)),
         })
     }
 
@@ -104,8 +112,10 @@ impl LogState {
         }
         let Some(index) = active.index.clone() else { return };
         let (offset, producers) = (self.log_end, self.producers.clone());
+        let aborted = Rc::clone(&active.aborted);
         self.last_point = (segment, size);
-        self.point = Some(RecoveryPoint { segment, position: size, offset, index, producers });
+        let point = RecoveryPoint { segment, position: size, offset, index, producers, aborted };
+        self.point = Some(point);
     }
 
     /// Hands out the last point, once the writer has come past it.
@@ -171,15 +181,18 @@ mod tests {
             assign(&mut batch, 40 + i64::from(n), 0);
             let header = BatchHeader::peek(&batch).expect("one");
             index.note(40, &header, n as u64 * 160, 300);
-            producers.note(&header);
+            producers.note(&header, &batch);
         }
         let producers = Producers::decode(&producers.encode()).expect("reads");
         let index = Rc::new(index);
-        let point = RecoveryPoint { segment: 40, position: 3_200, offset: 60, index, producers };
+        let one =
+            Aborted { producer_id: 3, first_offset: 1, last_offset: 50, last_stable_offset: 51 };
+        let (aborted, position) = (Rc::new(vec![one]), 3_200);
+        let point = RecoveryPoint { segment: 40, position, offset: 60, index, producers, aborted };
         let bytes = point.encode();
         let read = RecoveryPoint::decode(&bytes).expect("reads");
         assert_eq!((read.segment, read.position, read.offset), (40, 3_200, 60));
-        assert_eq!(read.producers, point.producers);
+        assert_eq!((&read.producers, &read.aborted), (&point.producers, &point.aborted));
         assert_eq!(read.index.encode(), point.index.encode());
         for at in 0..bytes.len() {
             let mut damaged = bytes.clone();

@@ -5,11 +5,12 @@
 use std::path::Path;
 use std::rc::Rc;
 
+use super::aborted::{self, Aborted};
 use super::compaction::finish_swaps;
 use super::config::LogConfig;
 use super::env::LogEnv;
 use super::error::LogError;
-use super::index::SegmentIndex;
+use super::index::{self, SegmentIndex};
 use super::journal::{JournalReplay, LogId};
 use super::log::Log;
 use super::point::RecoveryPoint;
@@ -17,7 +18,7 @@ use super::producers::Producers;
 use super::replaying::Replaying;
 use super::retention::{DELETED_SUFFIX, LOG_START_FILE};
 use super::scan::{scan, Scanned};
-use super::segment::{file_path, parse_file_name, Segment};
+use super::segment::{file_path, parse_file_name, Segment, SEGMENT_FILES};
 use super::snapshots;
 use super::state::LogState;
 use crate::disk::{self, align_down, Access, DiskError, File};
@@ -80,7 +81,9 @@ pub async fn recover(
     if let Some(point) = point.as_ref().filter(|point| point.offset > from) {
         (from, producers) = (point.offset, point.producers.clone());
     }
-    let mut recovery = Recovery { dir, config: &config, clean, report: &mut report, from, point };
+    let aborted = names.iter().filter_map(|(name, _)| parse_file_name(name, "txnindex")).collect();
+    let mut recovery =
+        Recovery { dir, config: &config, clean, report: &mut report, from, point, aborted };
     let (mut segments, mut log_end) = recovery.segments(&bases, &mut producers).await?;
     if from > log_end {
         // The snapshot is ahead of the log: damage took batches back. Start from an older one.
@@ -106,6 +109,7 @@ pub async fn recover(
     let log_start = read_log_start(dir).await?;
     if log_start > log_end {
         segments = vec![begin_anew(dir, &segments, log_start, log_end).await?];
+        producers = Producers::default();
         log_end = log_start;
         report.began_anew = true;
     }
@@ -148,8 +152,10 @@ async fn begin_anew(
         "the log ends before its start, up to which records were deleted: it begins there, empty"
     );
     disk::write_small(&file_path(dir, log_start, "log"), Vec::new()).await?;
+    // What producers had written is gone, and what they had open is not known whole.
+    snapshots::write(dir, log_start, Producers::default().encode()).await?;
     for segment in segments {
-        for extension in ["log", "index", "timeindex"] {
+        for extension in SEGMENT_FILES {
             disk::remove_file(&file_path(dir, segment.base_offset, extension)).await?;
         }
     }
@@ -189,6 +195,8 @@ struct Recovery<'a> {
     from: i64,
     /// Where the walk of the last segment may begin.
     point: Option<RecoveryPoint>,
+    /// Segments with a `.txnindex`.
+    aborted: Vec<i64>,
 }
 
 impl Recovery<'_> {
@@ -245,7 +253,25 @@ impl Recovery<'_> {
         (segment.size, segment.written, segment.synced, segment.allocated) =
             (size, size, size, size);
         segment.index = Some(Rc::new(index));
+        segment.aborted = Rc::new(self.read_aborted(base).await?);
         Ok(Some(segment))
+    }
+
+    /// Aborted transactions of a segment that are known beside it: those whose markers lie below
+    /// what the producers are known of.
+    async fn read_aborted(&self, base: i64) -> Result<Vec<Aborted>, LogError> {
+        let point = self.point.as_ref().filter(|point| point.segment == base);
+        // A snapshot behind it comes from an orderly stop, which left a `.txnindex`.
+        if let Some(point) = point.filter(|point| point.offset >= self.from) {
+            return Ok(point.aborted.to_vec());
+        }
+        if !self.aborted.contains(&base) {
+            return Ok(Vec::new());
+        }
+        let bytes = disk::read_small(&file_path(self.dir, base, "txnindex")).await?;
+        let mut known = aborted::decode(&bytes.unwrap_or_default());
+        known.retain(|one| one.last_offset < self.from);
+        Ok(known)
     }
 
     /// The log end offset of a cleanly closed last segment: walks the headers behind its last
@@ -290,10 +316,11 @@ impl Recovery<'_> {
             }
             _ => (SegmentIndex::default(), (0, base)),
         };
-        let scanned = scan(&file, start, size, |header, position| {
+        let mut aborted = self.read_aborted(base).await?;
+        let scanned = scan(&file, start, size, |header, position, batch| {
             index.note(base, header, position, interval);
             if header.base_offset.get() >= from {
-                producers.note(header);
+                aborted.extend(producers.note(header, batch));
             }
         })
         .await?;
@@ -315,13 +342,12 @@ impl Recovery<'_> {
         }
         // Written by a process that did not live to say whether it was durable.
         file.sync_data().await?;
-        let (offsets, times) = index.encode();
-        disk::write_small(&file_path(self.dir, base, "index"), offsets).await?;
-        disk::write_small(&file_path(self.dir, base, "timeindex"), times).await?;
+        index::write(self.dir, base, &index, &aborted).await?;
         let mut segment = Segment::new(base);
         let end = scanned.end_position;
         (segment.size, segment.written, segment.synced, segment.allocated) = (end, end, end, end);
         segment.index = Some(Rc::new(index));
+        segment.aborted = Rc::new(aborted);
         Ok((segment, scanned))
     }
 

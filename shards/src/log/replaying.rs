@@ -8,9 +8,11 @@ use bytes::Bytes;
 use super::batch::{check_whole, BatchHeader};
 use super::config::LogConfig;
 use super::error::LogError;
+use super::index;
 use super::journal::ReplayedBatches;
 use super::producers::Producers;
 use super::segment::{file_path, Segment};
+use super::snapshots;
 use crate::disk::{self, align_down, align_up, Access, DiskError, File, WriteBuffer};
 
 /// Bytes written at once.
@@ -77,6 +79,8 @@ impl Replaying<'_> {
             if !self.segments.is_empty() {
                 self.finish_last().await?;
             }
+            // Those before may be deleted, and with them what is known of producers.
+            snapshots::write(self.dir, segment, self.producers.encode()).await?;
             disk::write_small(&file_path(self.dir, segment, "log"), Vec::new()).await?;
             disk::sync_dir(self.dir).await?;
             self.segments.push(Segment::new(segment));
@@ -89,7 +93,8 @@ impl Replaying<'_> {
         let mut rest = &bytes[..];
         while let Some(header) = BatchHeader::peek(rest) {
             index.note(base, &header, position, interval);
-            self.producers.note(&header);
+            let aborted = self.producers.note(&header, rest);
+            Rc::make_mut(&mut segment.aborted).extend(aborted);
             self.log_end = header.last_offset() + 1;
             position += header.claimed_size() as u64;
             rest = &rest[header.claimed_size() as usize..];
@@ -108,10 +113,8 @@ impl Replaying<'_> {
         file.truncate(segment.size).await?;
         file.sync_data().await?;
         (segment.synced, segment.allocated) = (segment.size, segment.size);
-        let (offsets, times) = segment.index.as_deref().cloned().unwrap_or_default().encode();
-        disk::write_small(&file_path(self.dir, base, "index"), offsets).await?;
-        disk::write_small(&file_path(self.dir, base, "timeindex"), times).await?;
-        Ok(())
+        let index = segment.index.as_deref().cloned().unwrap_or_default();
+        Ok(index::write(self.dir, base, &index, &segment.aborted).await?)
     }
 }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::error::LogError;
 use super::log::Log;
-use super::segment::{file_path, Segment};
+use super::segment::{file_path, SEGMENT_FILES};
 use super::state::LogState;
 use crate::disk::{self, DiskError, FileId};
 use crate::runtime::sleep;
@@ -67,15 +67,6 @@ impl LogState {
             _ => *segment.opened_ms.get_or_insert(now_ms),
         };
         now_ms.saturating_sub(newest) > retention_ms
-    }
-
-    /// Closes the active segment; the writer then makes the next one's file.
-    pub fn roll(&mut self) {
-        if self.active().size > 0 {
-            let mut next = Segment::new(self.log_end);
-            next.producers_at_base = Some(self.producers.encode());
-            self.segments.push(next);
-        }
     }
 
     /// Takes segments out of the log, which then starts behind them.
@@ -154,9 +145,7 @@ impl Log {
     }
 
     pub(super) async fn set_aside(&self, file: FileId) -> Result<(), DiskError> {
-        // The records first: indexes without them are built for nothing, the other way around
-        // would be work.
-        for extension in ["log", "index", "timeindex"] {
+        for extension in SEGMENT_FILES {
             let path = file_path(&self.dir(), file.0, extension);
             disk::rename_if_there(&path, &deleted_path(&self.dir(), file, extension)).await?;
         }
@@ -171,7 +160,7 @@ impl Log {
             sleep(delay).await;
             // A deleted partition's directory has gone as a whole.
             let Some(_log) = log.upgrade() else { return };
-            for extension in ["log", "index", "timeindex"] {
+            for extension in SEGMENT_FILES {
                 let path = deleted_path(&dir, file, extension);
                 if let Err(error) = disk::remove_large_file(&path).await {
                     tracing::warn!("a deleted segment stays until the next start: {error}");

@@ -23,7 +23,7 @@ pub struct Scanned {
 }
 
 /// Walks `file` from `start` (a position and the least offset of the batch there) up to `size` and
-/// hands each whole batch's header and position to `visit`. Offsets must ascend.
+/// hands each whole batch's header, its position and itself to `visit`. Offsets must ascend.
 ///
 /// # Errors
 /// Only when reading fails; damage is an outcome.
@@ -31,7 +31,7 @@ pub async fn scan(
     file: &File,
     start: (u64, i64),
     size: u64,
-    mut visit: impl FnMut(&BatchHeader, u64),
+    mut visit: impl FnMut(&BatchHeader, u64, &[u8]),
 ) -> Result<Scanned, DiskError> {
     let (end_position, end_offset) = start;
     let mut window = Window { file, size, read_to: end_position, bytes: BytesMut::new() };
@@ -50,8 +50,8 @@ pub async fn scan(
                 return Ok(done);
             }
             Examined::Batch(header) => {
-                visit(&header, done.end_position);
                 let len = header.claimed_size() as usize;
+                visit(&header, done.end_position, &window.bytes[..len]);
                 done.end_position += len as u64;
                 done.end_offset = header.last_offset() + 1;
                 window.bytes.advance(len);

@@ -3,8 +3,13 @@
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
+use super::aborted::Aborted;
 use super::index::SegmentIndex;
 use crate::disk::FileId;
+
+/// The files of a segment: its records, and what is looked up beside them. Records first: indexes
+/// without them are built for nothing, the other way around would be work.
+pub const SEGMENT_FILES: [&str; 4] = ["log", "index", "timeindex", "txnindex"];
 
 /// Kafka names a segment's files by its base offset in twenty digits.
 pub fn file_path(dir: &Path, base_offset: i64, extension: &str) -> PathBuf {
@@ -43,6 +48,8 @@ pub struct Segment {
     pub opened_ms: Option<i64>,
     /// Shared with readers, which hold it while they look up; `None` until a reader needs it.
     pub index: Option<Rc<SegmentIndex>>,
+    /// Transactions aborted by a marker in it, in the order of the markers.
+    pub aborted: Rc<Vec<Aborted>>,
     /// The producers' snapshot as of `base_offset`, until it is on disk.
     pub producers_at_base: Option<Vec<u8>>,
 }
@@ -59,6 +66,7 @@ impl Segment {
             sealed: false,
             opened_ms: None,
             index: Some(Rc::default()),
+            aborted: Rc::default(),
             producers_at_base: None,
         }
     }

@@ -2,25 +2,19 @@
 //! and what is written next. No I/O, no clock, no tasks; the shell around it is `log.rs`.
 
 use std::collections::VecDeque;
-use std::hash::{Hash, Hasher};
 use std::rc::Rc;
 
-use bytes::{Bytes, BytesMut};
-use rustc_hash::FxHasher;
-
-use super::batch::{self, BatchHeader};
+use super::batch::{self, BatchHeader, Marker};
 use super::config::{Durability, LogConfig};
 use super::error::LogError;
 use super::point::RecoveryPoint;
 use super::producers::{Producers, SequenceCheck};
 use super::segment::Segment;
 use crate::disk::FileId;
+use bytes::{Bytes, BytesMut};
 
 /// Positions are 32 bits in the index files.
 const MAX_SEGMENT_BYTES: u64 = i32::MAX as u64;
-
-/// What one more entry takes in the larger of the index files.
-const INDEX_ENTRY_BYTES: u64 = 12;
 
 /// A batch held in memory: still to be written, or kept for tail readers.
 #[derive(Debug, Clone)]
@@ -201,7 +195,7 @@ impl LogState {
         }
         let header =
             BatchHeader::peek(&bytes).ok_or(batch::BatchError::TooShort { have: bytes.len() })?;
-        if let Some(appended) = self.check_producer(&header)? {
+        if let Some(appended) = self.check_producer(&header, &bytes)? {
             return Ok(appended);
         }
         self.roll_if_needed(bytes.len() as u64, now_ms);
@@ -217,12 +211,26 @@ impl LogState {
         Ok(Appended { base_offset, last_offset: self.log_end - 1, duplicate: false })
     }
 
-    fn check_producer(&self, header: &BatchHeader) -> Result<Option<Appended>, LogError> {
+    fn check_producer(
+        &self,
+        header: &BatchHeader,
+        batch: &[u8],
+    ) -> Result<Option<Appended>, LogError> {
         if header.producer_id.get() < 0 {
             return Ok(None);
         }
-        match self.producers.check(header) {
+        let checked = match Marker::of(header, batch) {
+            Some(marker) => self.producers.check_marker(header, marker),
+            None => self.producers.check(header),
+        };
+        match checked {
             SequenceCheck::Append => Ok(None),
+            // Safe as soon as all that was appended is.
+            SequenceCheck::Ended => Ok(Some(Appended {
+                base_offset: self.log_end - 1,
+                last_offset: self.log_end - 1,
+                duplicate: true,
+            })),
             SequenceCheck::Duplicate { base_offset, .. } => Ok(Some(Appended {
                 base_offset,
                 last_offset: base_offset + i64::from(header.last_offset_delta.get()),
@@ -232,49 +240,24 @@ impl LogState {
                 Err(LogError::OutOfOrderSequence { expected, got })
             }
             SequenceCheck::Fenced { current, got } => Err(LogError::Fenced { current, got }),
+            SequenceCheck::OutsideTransaction => Err(LogError::OutsideTransaction),
+            SequenceCheck::CoordinatorFenced { current, got } => {
+                Err(LogError::CoordinatorFenced { current, got })
+            }
         }
-    }
-
-    fn roll_if_needed(&mut self, len: u64, now_ms: i64) {
-        let limit = self.segment_limit();
-        let segment_ms = self.config.roll_ms();
-        let active = self.active();
-        let too_large = active.size + len > limit;
-        let too_old = active.opened_ms.is_some_and(|opened| {
-            now_ms.saturating_sub(opened) > segment_ms - self.jitter_ms(active.base_offset, opened)
-        });
-        let index_bytes = active.index.as_ref().map_or(0, |index| index.file_bytes());
-        let index_full = index_bytes + INDEX_ENTRY_BYTES > self.config.segment_index_bytes;
-        // Relative offsets in the index are 32 bits, signed in Kafka.
-        let too_many = self.log_end - active.base_offset > i64::from(i32::MAX) - (1 << 20);
-        if active.size > 0 && (too_large || too_old || too_many || index_full) {
-            let expire_before = now_ms.saturating_sub(self.config.producer_expiration_ms);
-            self.producers.expire(expire_before);
-            let mut next = Segment::new(self.log_end);
-            next.producers_at_base = Some(self.producers.encode());
-            self.segments.push(next);
-        }
-        let active = self.active_mut();
-        active.opened_ms.get_or_insert(now_ms);
-    }
-
-    /// By how much a segment is closed early: by chance, but the same whenever it is asked for, so
-    /// that the segments of topics made together are not closed together.
-    fn jitter_ms(&self, base_offset: i64, opened_ms: i64) -> i64 {
-        let most = self.config.segment_jitter_ms.min(self.config.segment_ms);
-        if most <= 0 {
-            return 0;
-        }
-        let mut hasher = FxHasher::default();
-        (self.seed, base_offset, opened_ms).hash(&mut hasher);
-        (hasher.finish() >> 1) as i64 % most
     }
 
     fn enqueue(&mut self, bytes: Bytes, durable: bool) {
         let Some(header) = BatchHeader::peek(&bytes) else { return };
-        self.producers.note(&header);
+        let aborted = self.producers.note(&header, &bytes);
+        if header.is_control() {
+            self.producers.settle(self.safe_end);
+        }
         let interval = self.config.index_interval_bytes;
         let segment = self.active_mut();
+        if let Some(aborted) = aborted {
+            Rc::make_mut(&mut segment.aborted).push(aborted);
+        }
         let position = segment.size;
         let index = segment.index.get_or_insert_with(Rc::default);
         Rc::make_mut(index).note(segment.base_offset, &header, position, interval);

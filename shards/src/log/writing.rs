@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::rc::Rc;
 
+use super::index;
 use super::log::Log;
 use super::planning::{WritePlan, WriterStep};
 use super::segment::file_path;
@@ -150,14 +151,13 @@ impl Log {
     }
 
     pub(super) async fn write_index_to(&self, dir: &Path, segment: i64) -> Result<(), DiskError> {
-        let index = {
+        let (index, aborted) = {
             let state = self.state.borrow();
-            state.segment_for(segment).and_then(|s| s.index.clone())
+            let Some(segment) = state.segment_for(segment) else { return Ok(()) };
+            (segment.index.clone(), Rc::clone(&segment.aborted))
         };
         let Some(index) = index else { return Ok(()) };
-        let (offsets, times) = index.encode();
-        disk::replace_file(&file_path(dir, segment, "index"), offsets).await?;
-        disk::replace_file(&file_path(dir, segment, "timeindex"), times).await
+        index::replace(dir, segment, &index, &aborted).await
     }
 
     /// The file of a segment that is still written to: those are never compacted.

@@ -2,6 +2,7 @@
 #![allow(dead_code)] // each test uses some of it
 
 pub mod random;
+pub mod transactions;
 pub mod world;
 
 use std::future::Future;

@@ -19,6 +19,7 @@ use futures_util::FutureExt;
 
 use super::on_shards;
 use super::random::Draw;
+use super::transactions::Transactions;
 
 /// What was appended, in order, and what became of it.
 pub struct Appended {
@@ -58,6 +59,8 @@ pub struct Story {
     pub start: i64,
     pub producer: i64,
     pub sequence: i32,
+    /// Of batches that are known no more.
+    pub before: Transactions,
     pub flush_messages: i64,
     pub write_caching: bool,
 }
@@ -147,12 +150,20 @@ impl Story {
         self.appended.last().map_or(0, |last| last.end).max(self.start)
     }
 
+    fn draw_plain(&self, draw: &mut Draw) -> (Vec<u8>, usize) {
+        let records = 1 + draw.below(3) as usize;
+        let value = vec![draw.below(256) as u8; draw.below(900) as usize];
+        let producer = build::Producer { id: self.producer, epoch: 0, sequence: self.sequence };
+        (build::batch(&vec![&value[..]; records], 1_000, Some(producer)), records)
+    }
+
     pub async fn append(&mut self, draw: &mut Draw) {
         for _ in 0..=draw.below(5) {
-            let records = 1 + draw.below(3) as usize;
-            let value = vec![draw.below(256) as u8; draw.below(900) as usize];
-            let producer = build::Producer { id: self.producer, epoch: 0, sequence: self.sequence };
-            let mut bytes = build::batch(&vec![&value[..]; records], 1_000, Some(producer));
+            let in_transaction = draw.below(3) == 0;
+            let (mut bytes, records) = match in_transaction {
+                true => self.draw_transactional(draw),
+                false => self.draw_plain(draw),
+            };
             let durable = draw.below(4) > 0;
             let level = if durable { Durability::Durable } else { Durability::Written };
             let answer = Rc::new(Answer::default());
@@ -171,7 +182,9 @@ impl Story {
                 _ => (durable, true),
             };
             self.appended.push(Appended { base, end, bytes, durable, written, answer });
-            self.sequence += records as i32;
+            if !in_transaction {
+                self.sequence += records as i32;
+            }
             for _ in 0..draw.below(4) {
                 yield_now().await;
             }
@@ -196,9 +209,14 @@ impl Story {
         }
     }
 
+    fn is_plain(&self, batch: &Appended) -> bool {
+        let header = BatchHeader::peek(&batch.bytes);
+        header.is_some_and(|header| header.producer_id.get() == self.producer)
+    }
+
     /// The producer did not hear of its last batch and sends it again.
     pub fn retry(&mut self) {
-        let Some(last) = self.appended.last() else { return };
+        let Some(last) = self.appended.last().filter(|last| self.is_plain(last)) else { return };
         let sent = BytesMut::from(&last.bytes[..]);
         match self.log.append(sent, 3, Durability::Durable, 5, None) {
             Ok(again) => assert_eq!((again.base_offset, again.duplicate), (last.base, true)),
@@ -263,7 +281,8 @@ impl Story {
             self.start
         );
         self.appended.retain(|batch| batch.end <= end);
-        let last = self.appended.last().and_then(|batch| BatchHeader::peek(&batch.bytes));
+        let last = self.appended.iter().rev().find(|batch| self.is_plain(batch));
+        let last = last.and_then(|batch| BatchHeader::peek(&batch.bytes));
         self.sequence = last.map_or(0, |h| h.base_sequence.get() + h.last_offset_delta.get() + 1);
         self.all_must_stay();
         assert_eq!(self.log.log_start(), self.start);
@@ -271,7 +290,9 @@ impl Story {
             assert_eq!(end, self.start);
             self.appended.clear();
             (self.producer, self.sequence) = (self.producer + 1, 0);
+            self.forget_transactions();
         }
+        self.check_transactions();
         let mut offset = self.start;
         while offset < end {
             let read = self.log.read(offset, end, 10_000, true).await.expect("reads").concat();
@@ -303,6 +324,7 @@ impl World {
             let log = Log::create(&env, &path, id, config, "version: 0\n".to_string()).await;
             let log = log.expect("creates");
             let (start, producer, sequence, appended) = (0, 7, 0, Vec::new());
+            let before = Transactions::default();
             stories.push(Story {
                 id,
                 name,
@@ -312,6 +334,7 @@ impl World {
                 start,
                 producer,
                 sequence,
+                before,
                 flush_messages,
                 write_caching,
             });
@@ -349,6 +372,7 @@ impl World {
                 }
             }
         }
+        self.stories.iter().for_each(Story::check_transactions);
     }
 
     /// Some of the logs get batches, close upon one another.

@@ -4,6 +4,7 @@
 //! base offset and partition leader epoch may be changed without computing it again.
 
 pub mod build;
+mod control;
 mod records;
 
 use std::io;
@@ -12,6 +13,7 @@ use zerocopy::byteorder::big_endian::{I16, I32, I64, U32};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
 use super::compression::compressed;
+pub use control::{transactional, Marker};
 use records::check_records;
 pub(in crate::log) use records::put_varint;
 pub use records::{check_inside, first_at_or_after, take_varint, undone_records, Record};

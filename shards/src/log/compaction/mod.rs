@@ -11,6 +11,7 @@ mod plan;
 mod rewrite;
 mod run;
 mod swap;
+mod transactions;
 
 pub use run::{Cleaner, Compacted};
 pub(super) use swap::finish_swaps;

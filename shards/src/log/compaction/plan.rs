@@ -35,7 +35,7 @@ impl CompactionPlan {
 
 impl LogState {
     /// What a compaction at `now_ms` would do; `None` where the topic is not compacted or there is
-    /// nothing to do. The active segment is never compacted, nor what consumers may not see yet, nor
+    /// nothing to do. The active segment is never compacted, nor what is not stable yet, nor
     /// segments with a record younger than `min.compaction.lag.ms`.
     pub fn compaction_plan(&self, first_dirty: i64, now_ms: i64) -> Option<CompactionPlan> {
         if !self.config.compact || self.failure.is_some() {
@@ -53,7 +53,7 @@ impl LogState {
         for pair in self.segments.windows(2) {
             let [segment, next] = pair else { break };
             let end = next.base_offset;
-            if !segment.sealed || end > self.safe_end || self.is_young(segment, now_ms) {
+            if !segment.sealed || end > self.last_stable() || self.is_young(segment, now_ms) {
                 break;
             }
             plan.segments.push(segment.base_offset);
@@ -86,6 +86,7 @@ impl LogState {
         (new.size, new.written, new.synced, new.allocated) = (size, size, size, size);
         new.sealed = true;
         new.index = Some(Rc::new(index));
+        new.aborted = Rc::new(self.aborted_in(group));
         let at = self.position_of(group[0]);
         self.segments.splice(at..at + group.len(), [new]);
     }

@@ -110,6 +110,15 @@ impl<'a> Rewriter<'a> {
     }
 }
 
+/// A batch of control records that may go at `horizon_ms`.
+pub fn with_horizon(header: BatchHeader, mut records: &[u8], horizon_ms: i64) -> Kept {
+    let mut kept = Vec::new();
+    while let Some(record) = Record::take(&mut records) {
+        kept.push(record);
+    }
+    Kept::Some(rebuild(header, &kept, Some(horizon_ms)))
+}
+
 fn rebuild(mut header: BatchHeader, kept: &[Record<'_>], horizon: Option<i64>) -> Rebuilt {
     let base = header.base_timestamp.get();
     let shift = horizon.map_or(0, |horizon| base.wrapping_sub(horizon));

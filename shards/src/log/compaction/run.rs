@@ -8,6 +8,7 @@ use super::files::{Batches, Output};
 use super::keys::KeyOffsets;
 use super::plan::CompactionPlan;
 use super::rewrite::{Judgement, Kept, Rebuilt, Rewriter};
+use super::transactions::Transactions;
 use crate::log::batch::{undone_records, BatchHeader, Codec, Record};
 use crate::log::error::LogError;
 use crate::log::log::Log;
@@ -79,7 +80,9 @@ impl Log {
         let throttle = Throttle::new(cleaner.pace);
         let keys = KeyOffsets::new(cleaner.key_bytes);
         let done = Compacted::default();
-        let mut pass = Pass { log: self, plan, throttle, keys, now_ms, done };
+        let aborted = self.state.borrow().aborted_between(self.log_start(), plan.end);
+        let transactions = Transactions::new(&aborted);
+        let mut pass = Pass { log: self, plan, throttle, keys, transactions, now_ms, done };
         let end = pass.gather_keys().await?;
         pass.rewrite_segments(end).await?;
         let mut done = pass.done;
@@ -94,6 +97,7 @@ struct Pass<'a> {
     plan: CompactionPlan,
     throttle: Throttle,
     keys: KeyOffsets,
+    transactions: Transactions,
     now_ms: i64,
     done: Compacted,
 }
@@ -110,7 +114,8 @@ impl Pass<'_> {
             }
             let mut batches = Batches::open(&self.log.dir(), self.plan.segments[at]).await?;
             while let Some((header, batch)) = batches.next(&mut self.throttle).await? {
-                if header.is_control() || header.last_offset() < self.plan.first_dirty {
+                let dirty = header.last_offset() >= self.plan.first_dirty;
+                if !dirty || header.is_control() || self.transactions.is_aborted(&header) {
                     continue;
                 }
                 if !self.note_keys(&batches, &header, &batch, first).await? {
@@ -184,7 +189,9 @@ impl Pass<'_> {
         for &segment in group {
             let mut batches = Batches::open(&self.log.dir(), segment).await?;
             while let Some((header, batch)) = batches.next(&mut self.throttle).await? {
-                match self.judge(&batches, &header, &batch, end).await? {
+                let kept = self.judge(&batches, &header, &batch, end).await?;
+                self.transactions.judged(&header, &kept);
+                match kept {
                     Kept::All => out.append(&batch, &mut self.throttle).await?,
                     Kept::Some(rebuilt) => {
                         let batch = compress(rebuilt, &header).await;
@@ -209,25 +216,26 @@ impl Pass<'_> {
         batch: &Bytes,
         end: i64,
     ) -> Result<Kept, LogError> {
-        if header.base_offset.get() >= end || header.is_control() {
+        if header.base_offset.get() >= end {
             // Its keys are not known: a tombstone must not go before what it deletes.
             return Ok(Kept::All);
         }
-        let undone = undone(batches, header, batch).await?;
         let (start, retention, keep_empty) = {
             let state = self.log.state.borrow();
             let keep_empty = state.producers.is_last_batch(header);
             (state.log_start, state.config.delete_retention_ms, keep_empty)
         };
+        let (now_ms, horizon_ms) = (self.now_ms, self.now_ms.saturating_add(retention));
+        if header.is_control() {
+            return Ok(self.transactions.marker(header, batch, now_ms, horizon_ms, keep_empty));
+        }
+        let undone = undone(batches, header, batch).await?;
         let keys = &self.keys;
-        let judgement = Judgement {
-            is_last: &|key, offset| {
-                offset >= start && keys.last(key).is_none_or(|last| last <= offset)
-            },
-            now_ms: self.now_ms,
-            horizon_ms: self.now_ms.saturating_add(retention),
-            keep_empty,
+        let aborted = self.transactions.is_aborted(header);
+        let is_last = |key: &[u8], offset| {
+            !aborted && offset >= start && keys.last(key).is_none_or(|last| last <= offset)
         };
+        let judgement = Judgement { is_last: &is_last, now_ms, horizon_ms, keep_empty };
         let mut rewriter = Rewriter::new(*header, &undone);
         loop {
             let more = rewriter.step(&judgement, RECORDS_AT_ONCE);

@@ -5,17 +5,19 @@ use std::path::Path;
 use std::rc::Rc;
 
 use crate::disk::{self, Access, DiskError, File, FileId};
+use crate::log::aborted;
 use crate::log::error::LogError;
 use crate::log::index::SegmentIndex;
 use crate::log::log::Log;
 use crate::log::retention::DELETED_SUFFIX;
 use crate::log::scan::scan;
-use crate::log::segment::{file_path, parse_file_name};
+use crate::log::segment::{file_path, parse_file_name, SEGMENT_FILES};
+
+/// Most segments have none.
+const MAYBE: &str = "txnindex";
 
 /// Holds the offset below which a log was compacted.
 pub const CLEANER_OFFSET_FILE: &str = "cleaner-offset";
-
-const EXTENSIONS: [&str; 3] = ["log", "index", "timeindex"];
 
 impl Log {
     /// Everything below was compacted before.
@@ -47,8 +49,15 @@ impl Log {
     ) -> Result<(), LogError> {
         let base = group[0];
         let (offsets, times) = index.encode();
-        disk::write_small(&file_path(&self.dir(), base, "index.cleaned"), offsets).await?;
-        disk::write_small(&file_path(&self.dir(), base, "timeindex.cleaned"), times).await?;
+        let aborted = aborted::encode(&self.state.borrow().aborted_in(group));
+        let indexes = [("index", offsets), ("timeindex", times), ("txnindex", aborted)];
+        for (extension, content) in indexes {
+            if extension == MAYBE && content.is_empty() {
+                continue;
+            }
+            let path = file_path(&self.dir(), base, &format!("{extension}.cleaned"));
+            disk::write_small(&path, content).await?;
+        }
         if !group.iter().all(|base| self.state.borrow().find(*base).is_some()) {
             // Deleted meanwhile, by retention or with its topic.
             return Ok(());
@@ -74,11 +83,14 @@ impl Log {
     }
 
     async fn rename_all(&self, base: i64, group: &[FileId]) -> Result<(), DiskError> {
-        // The records first: with them the swap is decided, and the indexes can be built anew.
-        for extension in EXTENSIONS {
+        // The records last: with them the swap is decided.
+        for extension in SEGMENT_FILES.into_iter().rev() {
             let from = file_path(&self.dir(), base, &format!("{extension}.cleaned"));
             let to = file_path(&self.dir(), base, &format!("{extension}.swap"));
-            disk::rename(&from, &to).await?;
+            match extension {
+                MAYBE => disk::rename_if_there(&from, &to).await?,
+                _ => disk::rename(&from, &to).await?,
+            }
         }
         for &file in group {
             self.set_aside(file).await?;
@@ -89,7 +101,7 @@ impl Log {
 
 /// Gives a `.swap` its segment's names.
 async fn take_place(dir: &Path, base: i64) -> Result<(), DiskError> {
-    for extension in EXTENSIONS {
+    for extension in SEGMENT_FILES {
         let from = file_path(dir, base, &format!("{extension}.swap"));
         let to = file_path(dir, base, extension);
         disk::rename_if_there(&from, &to).await?;
@@ -100,10 +112,6 @@ async fn take_place(dir: &Path, base: i64) -> Result<(), DiskError> {
 /// Ends what a crash interrupted in `dir`, whose files are `names`; whether there was anything.
 pub async fn finish_swaps(dir: &Path, names: &[(String, bool)]) -> Result<bool, LogError> {
     let mut changed = false;
-    for (name, _) in names.iter().filter(|(name, _)| name.ends_with(".cleaned")) {
-        disk::remove_file(&dir.join(name)).await?;
-        changed = true;
-    }
     for (name, _) in names {
         let Some(base) = parse_file_name(name, "log.swap") else { continue };
         changed = true;
@@ -111,7 +119,7 @@ pub async fn finish_swaps(dir: &Path, names: &[(String, bool)]) -> Result<bool, 
         tracing::warn!(log = %dir.display(), segment = base, "a compaction is brought to its end");
         let old = names.iter().filter_map(|(name, _)| parse_file_name(name, "log"));
         for segment in old.filter(|segment| (base..end.max(base + 1)).contains(segment)) {
-            for extension in EXTENSIONS {
+            for extension in SEGMENT_FILES {
                 let path = file_path(dir, segment, extension);
                 let aside = file_path(dir, segment, &format!("{extension}.{DELETED_SUFFIX}"));
                 disk::rename_if_there(&path, &aside).await?;
@@ -119,8 +127,18 @@ pub async fn finish_swaps(dir: &Path, names: &[(String, bool)]) -> Result<bool, 
         }
         take_place(dir, base).await?;
     }
-    // The records have their place already, their indexes may not: those are built anew.
     for (name, _) in names.iter().filter(|(name, _)| name.ends_with(".swap")) {
+        changed = true;
+        // The records have their place already, or never got as far as this.
+        let base = SEGMENT_FILES.iter().find_map(|of| parse_file_name(name, &format!("{of}.swap")));
+        let undecided = |(name, _): &(String, bool)| parse_file_name(name, "log.cleaned") == base;
+        match base {
+            Some(base) if !names.iter().any(undecided) => take_place(dir, base).await?,
+            _ => disk::remove_file(&dir.join(name)).await?,
+        }
+    }
+    // Last: they say that what else is there was not decided.
+    for (name, _) in names.iter().filter(|(name, _)| name.ends_with(".cleaned")) {
         disk::remove_file(&dir.join(name)).await?;
         changed = true;
     }
@@ -131,5 +149,5 @@ pub async fn finish_swaps(dir: &Path, names: &[(String, bool)]) -> Result<bool, 
 async fn end_of(dir: &Path, base: i64) -> Result<i64, LogError> {
     let file = File::open(&file_path(dir, base, "log.swap"), Access::Read).await?;
     let size = file.size().await?;
-    Ok(scan(&file, (0, base), size, |_, _| {}).await?.end_offset)
+    Ok(scan(&file, (0, base), size, |_, _, _| {}).await?.end_offset)
 }

@@ -6,7 +6,7 @@ use std::rc::Rc;
 use super::{MoveError, Moving, MOVED_AWAY_FILE};
 use crate::disk::{self, align_down, align_up, Access, DiskError, File, WriteBuffer};
 use crate::log::log::Log;
-use crate::log::segment::{file_path, Segment};
+use crate::log::segment::{file_path, Segment, SEGMENT_FILES};
 use crate::log::throttle::{Pace, Throttle};
 
 const CHUNK_BYTES: u64 = 256 << 10;
@@ -160,7 +160,7 @@ impl<'a> Copy<'a> {
         let is_there = |base: &i64| parts.iter().any(|part| part.base == *base);
         let copied: Vec<i64> = self.moving.copied.borrow().keys().copied().collect();
         for base in copied.into_iter().filter(|base| !is_there(base)) {
-            for extension in ["log", "index", "timeindex"] {
+            for extension in SEGMENT_FILES {
                 let path = file_path(&self.moving.future, base, extension);
                 disk::remove_large_file(&path).await?;
             }

@@ -1,15 +1,18 @@
-//! What a partition remembers of its idempotent producers (KIP-98): per producer id the epoch and
-//! the last five batches, so that a retried batch is recognised and a missing one is noticed.
+//! What a partition remembers of its producers (KIP-98): per producer id the epoch and the last five
+//! batches, so that a retried batch is recognised and a missing one is noticed; `transactions` are
+//! those that are open, `snapshot` is Kafka's file of it all.
+
+mod snapshot;
+mod transactions;
 
 use std::collections::{BTreeMap, VecDeque};
 
-use super::batch::BatchHeader;
+use super::aborted::Aborted;
+use super::batch::{BatchHeader, Marker};
+use transactions::Undecided;
 
 /// Batches remembered per producer: Kafka's clients keep at most five in flight.
 const REMEMBERED_BATCHES: usize = 5;
-const SNAPSHOT_VERSION: i16 = 1;
-const SNAPSHOT_HEADER_BYTES: usize = 10;
-const SNAPSHOT_ENTRY_BYTES: usize = 46;
 
 /// Why a producer's batch is not appended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,6 +25,12 @@ pub enum SequenceCheck {
     OutOfOrder { expected: i32, got: i32 },
     /// A newer instance of the producer has written since.
     Fenced { current: i16, got: i16 },
+    /// The producer is in a transaction, and the batch is in none.
+    OutsideTransaction,
+    /// A newer transaction coordinator has spoken since.
+    CoordinatorFenced { current: i32, got: i32 },
+    /// The transaction that a marker is to end has been ended.
+    Ended,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,7 +45,49 @@ struct Remembered {
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Producer {
     epoch: i16,
+    /// Of the transaction coordinator whose marker came last; −1: none.
+    coordinator_epoch: i32,
+    /// Time of its last batch or marker.
+    last_ms: i64,
+    /// First record of the transaction that is open here.
+    open_since: Option<i64>,
     batches: VecDeque<Remembered>,
+}
+
+impl Producer {
+    fn new(epoch: i16) -> Producer {
+        Producer {
+            epoch,
+            coordinator_epoch: -1,
+            last_ms: -1,
+            open_since: None,
+            batches: VecDeque::new(),
+        }
+    }
+
+    /// What is remembered belongs to one epoch.
+    fn set_epoch(&mut self, epoch: i16) {
+        if self.epoch != epoch {
+            self.batches = VecDeque::new();
+            self.epoch = epoch;
+        }
+    }
+
+    fn last_sequence(&self) -> i32 {
+        self.batches.back().map_or(-1, |batch| batch.last_sequence)
+    }
+}
+
+/// A producer as it is shown (DescribeProducers).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ProducerView {
+    pub id: i64,
+    pub epoch: i16,
+    /// −1: none.
+    pub last_sequence: i32,
+    pub last_ms: i64,
+    pub coordinator_epoch: i32,
+    pub open_since: Option<i64>,
 }
 
 /// A partition's producers. A pure state machine: owned by the log, fed with batch headers in
@@ -44,6 +95,7 @@ struct Producer {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Producers {
     by_id: BTreeMap<i64, Producer>,
+    undecided: Undecided,
 }
 
 impl Producers {
@@ -55,6 +107,12 @@ impl Producers {
         let (epoch, first) = (header.producer_epoch.get(), header.base_sequence.get());
         if epoch < producer.epoch {
             return SequenceCheck::Fenced { current: producer.epoch, got: epoch };
+        }
+        if producer.open_since.is_some() && !header.is_transactional() {
+            return SequenceCheck::OutsideTransaction;
+        }
+        if first < 0 {
+            return SequenceCheck::Append; // the broker's own, for a producer
         }
         if epoch > producer.epoch {
             return match first {
@@ -68,25 +126,40 @@ impl Producers {
             let (base_offset, timestamp_ms) = (batch.base_offset, batch.timestamp_ms);
             return SequenceCheck::Duplicate { base_offset, timestamp_ms };
         }
-        match producer.batches.back().map(|b| add_sequence(b.last_sequence, 1)) {
-            Some(expected) if expected != first => {
-                SequenceCheck::OutOfOrder { expected, got: first }
-            }
+        // After a marker alone a new epoch begins at 0.
+        match producer.batches.back().map_or(0, |b| add_sequence(b.last_sequence, 1)) {
+            expected if expected != first => SequenceCheck::OutOfOrder { expected, got: first },
             _ => SequenceCheck::Append,
         }
     }
 
-    /// Notes an appended batch; its header must carry the assigned offset.
-    pub fn note(&mut self, header: &BatchHeader) {
-        let id = header.producer_id.get();
-        if id < 0 || header.is_control() {
-            return;
+    /// Notes an appended batch, whose header must carry the assigned offset; returns the transaction
+    /// that it aborts.
+    pub fn note(&mut self, header: &BatchHeader, batch: &[u8]) -> Option<Aborted> {
+        if header.producer_id.get() < 0 {
+            return None;
         }
-        let epoch = header.producer_epoch.get();
-        let fresh = || Producer { epoch, batches: VecDeque::with_capacity(1) };
-        let producer = self.by_id.entry(id).or_insert_with(fresh);
-        if producer.epoch != epoch {
-            *producer = fresh();
+        match Marker::of(header, batch) {
+            Some(marker) => self.note_marker(header, marker),
+            None if header.is_control() => None,
+            None => {
+                self.note_data(header);
+                None
+            }
+        }
+    }
+
+    fn note_data(&mut self, header: &BatchHeader) {
+        let (id, epoch) = (header.producer_id.get(), header.producer_epoch.get());
+        let producer = self.by_id.entry(id).or_insert_with(|| Producer::new(epoch));
+        producer.set_epoch(epoch);
+        producer.last_ms = header.max_timestamp.get();
+        if header.is_transactional() && producer.open_since.is_none() {
+            producer.open_since = Some(header.base_offset.get());
+            self.undecided.begin(header.base_offset.get());
+        }
+        if header.base_sequence.get() < 0 {
+            return;
         }
         if producer.batches.len() == REMEMBERED_BATCHES {
             producer.batches.pop_front();
@@ -101,18 +174,33 @@ impl Producers {
         });
     }
 
-    /// Whether this is the last batch of its producer, by which a retry would be known.
+    /// Whether this is the last batch of its producer, by which a retry would be known, or the marker
+    /// that is all there is of it.
     pub fn is_last_batch(&self, header: &BatchHeader) -> bool {
-        let producer = self.by_id.get(&header.producer_id.get());
-        let last = producer.and_then(|producer| producer.batches.back());
-        last.is_some_and(|batch| batch.base_offset == header.base_offset.get())
+        let Some(producer) = self.by_id.get(&header.producer_id.get()) else { return false };
+        match producer.batches.back() {
+            Some(batch) => batch.base_offset == header.base_offset.get(),
+            None => header.is_control() && header.producer_epoch.get() == producer.epoch,
+        }
     }
 
-    /// Forgets producers that have been silent since `before_ms` (`producer.id.expiration.ms`).
+    /// Forgets producers that have been silent since `before_ms` (`producer.id.expiration.ms`), but
+    /// for those in a transaction.
     pub fn expire(&mut self, before_ms: i64) {
-        self.by_id.retain(|_, producer| {
-            producer.batches.back().is_some_and(|batch| batch.timestamp_ms >= before_ms)
-        });
+        self.by_id
+            .retain(|_, producer| producer.open_since.is_some() || producer.last_ms >= before_ms);
+    }
+
+    /// All of them, by id.
+    pub fn views(&self) -> impl Iterator<Item = ProducerView> + '_ {
+        self.by_id.iter().map(|(id, producer)| ProducerView {
+            id: *id,
+            epoch: producer.epoch,
+            last_sequence: producer.last_sequence(),
+            last_ms: producer.last_ms,
+            coordinator_epoch: producer.coordinator_epoch,
+            open_since: producer.open_since,
+        })
     }
 
     pub fn len(&self) -> usize {
@@ -121,59 +209,6 @@ impl Producers {
 
     pub fn is_empty(&self) -> bool {
         self.by_id.is_empty()
-    }
-
-    /// Kafka's `.snapshot` file: version, CRC32C of what follows, and each producer's last batch.
-    pub fn encode(&self) -> Vec<u8> {
-        let mut out = vec![0; SNAPSHOT_HEADER_BYTES];
-        for (id, producer) in &self.by_id {
-            let Some(last) = producer.batches.back() else { continue };
-            out.extend_from_slice(&id.to_be_bytes());
-            out.extend_from_slice(&producer.epoch.to_be_bytes());
-            out.extend_from_slice(&last.last_sequence.to_be_bytes());
-            out.extend_from_slice(&last.last_offset.to_be_bytes());
-            let delta = (last.last_offset - last.base_offset) as i32;
-            out.extend_from_slice(&delta.to_be_bytes());
-            out.extend_from_slice(&last.timestamp_ms.to_be_bytes());
-            out.extend_from_slice(&(-1i32).to_be_bytes());
-            out.extend_from_slice(&(-1i64).to_be_bytes());
-        }
-        let count = ((out.len() - SNAPSHOT_HEADER_BYTES) / SNAPSHOT_ENTRY_BYTES) as i32;
-        out[..2].copy_from_slice(&SNAPSHOT_VERSION.to_be_bytes());
-        out[6..10].copy_from_slice(&count.to_be_bytes());
-        let crc = crc32c::crc32c(&out[6..]);
-        out[2..6].copy_from_slice(&crc.to_be_bytes());
-        out
-    }
-
-    /// Reads a `.snapshot` file; `None` where it is damaged or of another version.
-    pub fn decode(bytes: &[u8]) -> Option<Producers> {
-        let body = bytes.get(6..)?;
-        let version = i16::from_be_bytes(bytes[..2].try_into().ok()?);
-        let crc = u32::from_be_bytes(bytes[2..6].try_into().ok()?);
-        let entries = body.get(4..)?;
-        let count = i32::from_be_bytes(body[..4].try_into().ok()?);
-        let expected = usize::try_from(count).ok()?.checked_mul(SNAPSHOT_ENTRY_BYTES)?;
-        if version != SNAPSHOT_VERSION || crc != crc32c::crc32c(body) || entries.len() != expected {
-            return None;
-        }
-        let mut producers = Producers::default();
-        for entry in entries.chunks_exact(SNAPSHOT_ENTRY_BYTES) {
-            let long = |at: usize| Some(i64::from_be_bytes(entry[at..at + 8].try_into().ok()?));
-            let int = |at: usize| Some(i32::from_be_bytes(entry[at..at + 4].try_into().ok()?));
-            let (last_sequence, last_offset, delta) = (int(10)?, long(14)?, int(22)?);
-            let batch = Remembered {
-                first_sequence: subtract_sequence(last_sequence, delta),
-                last_sequence,
-                base_offset: last_offset - i64::from(delta),
-                last_offset,
-                timestamp_ms: long(26)?,
-            };
-            let epoch = i16::from_be_bytes(entry[8..10].try_into().ok()?);
-            let producer = Producer { epoch, batches: VecDeque::from([batch]) };
-            producers.by_id.insert(long(0)?, producer);
-        }
-        Some(producers)
     }
 }
 
@@ -209,7 +244,7 @@ mod tests {
         for n in 0..7 {
             let batch = header(9, 0, n * 2, 2, i64::from(n) * 10);
             assert_eq!(producers.check(&batch), SequenceCheck::Append);
-            producers.note(&batch);
+            producers.note(&batch, &[]);
         }
         for n in 2..7 {
             let again = producers.check(&header(9, 0, n * 2, 2, 0));
@@ -225,7 +260,7 @@ mod tests {
     #[test]
     fn epochs_fence_and_start_again_from_zero() {
         let mut producers = Producers::default();
-        producers.note(&header(9, 3, 40, 1, 0));
+        producers.note(&header(9, 3, 40, 1, 0), &[]);
         let old = producers.check(&header(9, 2, 41, 1, 0));
         assert_eq!(old, SequenceCheck::Fenced { current: 3, got: 2 });
         let gap = producers.check(&header(9, 4, 7, 1, 0));
@@ -237,7 +272,7 @@ mod tests {
     #[test]
     fn sequences_wrap() {
         let mut producers = Producers::default();
-        producers.note(&header(9, 0, i32::MAX - 1, 3, 0));
+        producers.note(&header(9, 0, i32::MAX - 1, 3, 0), &[]);
         assert_eq!(producers.check(&header(9, 0, 1, 1, 0)), SequenceCheck::Append);
         let read = Producers::decode(&producers.encode()).expect("round trip");
         let again = read.check(&header(9, 0, i32::MAX - 1, 3, 0));
@@ -247,7 +282,7 @@ mod tests {
     #[test]
     fn a_damaged_snapshot_is_refused() {
         let mut producers = Producers::default();
-        producers.note(&header(9, 0, 0, 3, 5));
+        producers.note(&header(9, 0, 0, 3, 5), &[]);
         let bytes = producers.encode();
         assert_eq!(Producers::decode(&bytes), Some(producers));
         for cut in 0..bytes.len() {
@@ -263,7 +298,7 @@ mod tests {
     #[test]
     fn silent_producers_expire() {
         let mut producers = Producers::default();
-        producers.note(&header(9, 0, 0, 1, 5));
+        producers.note(&header(9, 0, 0, 1, 5), &[]);
         producers.expire(1_000);
         assert_eq!(producers.len(), 1);
         producers.expire(1_001);
