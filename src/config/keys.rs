@@ -3,7 +3,7 @@
 
 use std::path::PathBuf;
 
-use super::{parse_listeners, Advertise, BrokerConfig};
+use super::{parse_listeners, Advertise, Assignor, BrokerConfig, Migration};
 use crate::metadata::TOPIC_KEYS;
 
 /// How a key's value (as text) is put in force; the error says what is allowed.
@@ -205,6 +205,45 @@ pub const KEYS: &[Key] = &[
     }),
     key("transaction.partition.verification.enable", "true", "Whether records of a transaction are refused where the transaction does not know their partition (KIP-890).", |c, v| {
         c.transactions.verify_partitions = boolean(v)?;
+        Ok(())
+    }),
+    key("group.consumer.session.timeout.ms", "45000", "A consumer of the new protocol (KIP-848) that is silent for so long is out of its group.", |c, v| {
+        c.consumer_limits.session_timeout_ms = number(v, 1, i32::MAX)?;
+        Ok(())
+    }),
+    key("group.consumer.min.session.timeout.ms", "45000", "Least that group.consumer.session.timeout.ms may be.", |c, v| {
+        c.consumer_limits.session_timeouts_ms.0 = number(v, 1, i32::MAX)?;
+        Ok(())
+    }),
+    key("group.consumer.max.session.timeout.ms", "60000", "Most that group.consumer.session.timeout.ms may be.", |c, v| {
+        c.consumer_limits.session_timeouts_ms.1 = number(v, 1, i32::MAX)?;
+        Ok(())
+    }),
+    key("group.consumer.heartbeat.interval.ms", "5000", "Time between two heartbeats that consumers of the new protocol are told.", |c, v| {
+        c.consumer_limits.heartbeat_interval_ms = number(v, 1, i32::MAX)?;
+        Ok(())
+    }),
+    key("group.consumer.min.heartbeat.interval.ms", "5000", "Least that group.consumer.heartbeat.interval.ms may be.", |c, v| {
+        c.consumer_limits.heartbeat_intervals_ms.0 = number(v, 1, i32::MAX)?;
+        Ok(())
+    }),
+    key("group.consumer.max.heartbeat.interval.ms", "15000", "Most that group.consumer.heartbeat.interval.ms may be.", |c, v| {
+        c.consumer_limits.heartbeat_intervals_ms.1 = number(v, 1, i32::MAX)?;
+        Ok(())
+    }),
+    key("group.consumer.max.size", "2147483647", "Most members of a group of the new protocol.", |c, v| {
+        c.consumer_limits.max_size = number(v, 1, i32::MAX as usize)?;
+        Ok(())
+    }),
+    key("group.consumer.assignors", "uniform,range", "Who may decide which consumer of the new protocol gets which partition; the first is for groups that do not choose.", |c, v| {
+        let assignors: Option<Vec<_>> = list(v).map(Assignor::parse).collect();
+        let assignors = assignors.filter(|assignors| !assignors.is_empty());
+        c.consumer_limits.assignors = assignors.ok_or("uniform and range are allowed")?;
+        Ok(())
+    }),
+    key("group.consumer.migration.policy", "bidirectional", "Which groups change their protocol while they have members: bidirectional, upgrade, downgrade or disabled.", |c, v| {
+        let policy = Migration::parse(v);
+        c.consumer_limits.migration = policy.ok_or("bidirectional, upgrade, downgrade or disabled is allowed")?;
         Ok(())
     }),
     key("auto.create.topics.enable", "true", "Whether asking for an unknown topic creates it.", |c, v| {

@@ -8,7 +8,7 @@ mod transactions;
 
 use std::path::PathBuf;
 
-pub use groups::GroupLimits;
+pub use groups::{Assignor, ConsumerLimits, GroupLimits, Migration};
 pub use keys::{cores as parse_cores, Key, KEYS};
 pub use listener::{parse_listeners, HostPort};
 pub use parse::{load_file, parse_text, ConfigError};
@@ -61,6 +61,7 @@ pub struct BrokerConfig {
     pub offset_metadata_max_bytes: usize,
     pub group_limits: GroupLimits,
     pub transactions: TransactionLimits,
+    pub consumer_limits: ConsumerLimits,
     pub fetch_max_bytes: usize,
     pub fetch_session_slots: usize,
     pub topic_defaults: TopicConfig,
@@ -102,6 +103,7 @@ impl Default for BrokerConfig {
                 max_size: i32::MAX as usize,
             },
             transactions: TransactionLimits::default(),
+            consumer_limits: ConsumerLimits::default(),
             fetch_max_bytes: 55 << 20,
             fetch_session_slots: 1000,
             topic_defaults: TopicConfig::default(),

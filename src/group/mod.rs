@@ -6,6 +6,7 @@
 //! Knowingly missing: the protocol of KIP-848, and members that outlive a restart: they join again.
 
 pub mod classic;
+pub mod consumer;
 mod coordinator;
 mod members;
 mod offsets;

@@ -5,6 +5,7 @@
 
 mod committed;
 pub mod compact;
+pub mod consumer_group;
 pub mod fetch;
 pub mod keyed_log;
 pub mod markers;
