@@ -242,3 +242,52 @@ fn a_broker_that_stops_does_not_wait_for_members_that_wait() {
     });
     assert_eq!(broker.stop(), Some(0));
 }
+
+#[test]
+fn members_go_on_in_their_generation_after_a_crash_and_after_a_stop() {
+    for crash in [true, false] {
+        let broker = start();
+        let mut client = broker.client();
+        let id = join(&mut client, 3, "", None).member_id.to_string();
+        assert_eq!(sync(&mut client, &id, 1, &[&id]).error_code, 0);
+        let broker = if crash { broker.crash_and_restart() } else { broker.restart_with(1) };
+        let mut client = broker.client();
+        support::eventually("it is there", || heartbeat(&mut client, &id, None, 1) == 0);
+        let synced = sync(&mut client, &id, 1, &[]);
+        assert_eq!((synced.error_code, synced.assignment), (0, Bytes::from(format!("for {id}"))));
+        // The last one goes: that is remembered, too.
+        let gone = MemberIdentity::default().with_member_id(text(&id));
+        let leave = LeaveGroupRequest::default().with_group_id(group()).with_members(vec![gone]);
+        assert_eq!(client.ask::<LeaveGroupResponse>(ApiKey::LeaveGroup, 3, &leave).error_code, 0);
+        let broker = broker.restart_with(1);
+        let mut client = broker.client();
+        support::eventually("nobody is there", || {
+            heartbeat(&mut client, &id, None, 2) == UNKNOWN_MEMBER_ID
+        });
+        let groups: ListGroupsResponse =
+            client.ask(ApiKey::ListGroups, 4, &ListGroupsRequest::default());
+        assert_eq!(&*groups.groups[0].group_state, "Empty");
+        assert_eq!(join(&mut client, 3, "", None).generation_id, 3);
+    }
+}
+
+#[test]
+fn a_static_member_comes_back_without_a_rebalance_and_fenced_ones_stay_out_after_a_crash() {
+    let broker = start();
+    let mut client = broker.client();
+    let old = join(&mut client, 5, "", Some("one")).member_id.to_string();
+    assert_eq!(sync(&mut client, &old, 1, &[&old]).error_code, 0);
+    let again = join(&mut client, 5, "", Some("one"));
+    assert_eq!((again.error_code, again.generation_id), (0, 1));
+    // It does not know of KIP-814: it must not think that it has to assign anything.
+    assert_eq!((&*again.leader, again.members.len()), (&*old, 0));
+    let new = again.member_id.to_string();
+    let synced = sync(&mut client, &new, 1, &[]);
+    assert_eq!(synced.assignment, Bytes::from(format!("for {old}")));
+    let broker = broker.crash_and_restart();
+    let mut client = broker.client();
+    support::eventually("it is there", || heartbeat(&mut client, &new, Some("one"), 1) == 0);
+    assert_eq!(heartbeat(&mut client, &old, Some("one"), 1), FENCED_INSTANCE_ID);
+    let third = join(&mut client, 9, "", Some("one"));
+    assert_eq!((third.generation_id, third.skip_assignment, third.members.len()), (1, true, 1));
+}

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use corelane_shards::disk;
 use corelane_shards::log::{recover, JournalReplay, Log, LogConfig, LogError, LogId, Opening};
-use corelane_shards::runtime::{spawn_blocking, spawn_guarded};
+use corelane_shards::runtime::spawn_blocking;
 
 use super::moves::remove;
 use super::Shard;
@@ -64,10 +64,7 @@ impl Shard {
                         let partition = Rc::new(Partition::new(log, partition.leader_epoch));
                         self.table.insert(key, Rc::clone(&partition));
                         match topic.name.as_str() {
-                            OFFSETS_TOPIC => {
-                                let load = self.coordinators.load(key, partition);
-                                spawn_guarded(&self.gate, "load groups", load);
-                            }
+                            OFFSETS_TOPIC => self.load_groups(key, partition),
                             TRANSACTION_TOPIC => of_transactions.push((key, partition)),
                             _ => {}
                         }
@@ -97,7 +94,7 @@ impl Shard {
         self.table.keep_offline(|key| wanted.contains(key));
         for key in self.table.keys() {
             if !wanted.contains(&key) {
-                self.coordinators.unload(&key);
+                self.unload_groups(&key);
                 self.transactions.unload(&key);
                 self.retire(&key).await;
             }

@@ -8,10 +8,25 @@ use corelane_shards::runtime::spawn_guarded;
 use super::Shard;
 use crate::clock::now_ms;
 use crate::partition::membership::{GroupView, Join, MemberCall, MemberSays, NotJoined, Sync};
-use crate::partition::{CommitGroup, OfGroup, Outcome};
+use crate::partition::{CommitGroup, OfGroup, Outcome, Partition, PartitionKey};
 use crate::wire::ErrorCode;
 
 impl Shard {
+    /// Reads a partition of the offsets topic that was opened; its groups are served then.
+    pub(super) fn load_groups(self: &Rc<Self>, key: PartitionKey, partition: Rc<Partition>) {
+        let members = Rc::clone(&self.members);
+        let groups = move |saved| members.load(key.index, saved);
+        let load = self.coordinators.load(key, partition, groups);
+        spawn_guarded(&self.gate, "load groups", load);
+    }
+
+    /// A partition is not ours any more: if it was one of the offsets topic, its groups are not.
+    pub(super) fn unload_groups(&self, key: &PartitionKey) {
+        if self.coordinators.unload(key) {
+            self.members.unload(key.index);
+        }
+    }
+
     pub(super) fn join_group(&self, call: OfGroup<Join>, answer: impl FnOnce(Outcome) + 'static) {
         let OfGroup { partition, group, what: join } = call;
         if let Err(code) = self.coordinators.check(partition) {
@@ -19,7 +34,7 @@ impl Shard {
             return answer(Outcome::JoinGroup(Err(refused)));
         }
         let answer = Box::new(move |joined| answer(Outcome::JoinGroup(joined)));
-        self.members.join(group, join, answer);
+        self.members.join(partition, &group, join, answer);
     }
 
     pub(super) fn sync_group(&self, call: OfGroup<Sync>, answer: impl FnOnce(Outcome) + 'static) {
@@ -85,14 +100,17 @@ impl Shard {
             }
             () if self.members.has_members(&group) => Err(ErrorCode::NonEmptyGroup),
             () if self.coordinators.has_offsets(partition, &group) => Ok(()),
+            () if self.members.contains(&group) => Ok(()),
             () => Err(ErrorCode::GroupIdNotFound),
         });
         if let Err(code) = may {
             return answer(Outcome::DeleteOffsets(Err(code)));
         }
+        let forgotten = if only.is_none() { self.members.forget(&group) } else { None };
         let shard = Rc::clone(self);
         spawn_guarded(&self.gate, "delete offsets", async move {
-            let forget = shard.coordinators.forget(partition, &group, only.as_deref(), now_ms());
+            let (only, now) = (only.as_deref(), now_ms());
+            let forget = shard.coordinators.forget(partition, &group, only, forgotten, now);
             answer(Outcome::DeleteOffsets(forget.await));
         });
     }
@@ -116,12 +134,12 @@ impl Shard {
     }
 }
 
-/// A group without members, of which only offsets are left.
+/// A group without members, of which there are only offsets.
 fn only_offsets(group: String) -> GroupView {
     GroupView {
         group,
         state: "Empty",
-        protocol_type: "consumer".to_string(),
+        protocol_type: String::new(),
         protocol: String::new(),
         members: Vec::new(),
     }

@@ -29,11 +29,12 @@ use crate::partition::{compact, trim, Operation, Outcome};
 /// How long connections may take to finish what they are doing when the broker stops.
 const DRAIN_LIMIT: Duration = Duration::from_secs(10);
 /// Parts of the memory, in percent: batches kept for tail readers, requests, answers on their way,
-/// blocks read from disk. The rest is for what is not counted.
+/// blocks read from disk, consumer groups. The rest is for what is not counted.
 const TAIL_PERCENT: u64 = 45;
 const REQUEST_PERCENT: u64 = 20;
 const ANSWER_PERCENT: u64 = 15;
 const BLOCK_PERCENT: u64 = 10;
+const GROUP_PERCENT: u64 = 5;
 
 /// Bytes of a partition between two recovery points, at least: a crash has at most about so many
 /// walked again.
@@ -97,6 +98,7 @@ pub(super) async fn run_shard(
         advertised: Arc::clone(&launch.advertised),
         request_memory: MemoryBudget::new(part(REQUEST_PERCENT)),
         answer_memory: MemoryBudget::new(part(ANSWER_PERCENT)),
+        group_bytes: part(GROUP_PERCENT),
         shutdown: context.shutdown.clone(),
     });
     shard.env.watch_dirs(launch.health.clone());

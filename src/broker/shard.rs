@@ -38,8 +38,8 @@ pub struct Shard {
     /// Bytes of answers that their clients have not read yet.
     pub answer_memory: MemoryBudget,
     pub sessions: FetchSessions,
-    pub coordinators: Coordinators,
-    pub members: Members,
+    pub coordinators: Rc<Coordinators>,
+    pub members: Rc<Members>,
     pub transactions: Transactions,
     pub connections: Connections,
     /// Producer ids from here up to there may still be handed out.
@@ -62,6 +62,8 @@ pub struct ShardParts {
     pub advertised: Arc<Advertised>,
     pub request_memory: MemoryBudget,
     pub answer_memory: MemoryBudget,
+    /// Bytes that consumer groups may take.
+    pub group_bytes: usize,
     pub shutdown: Shutdown,
 }
 
@@ -83,11 +85,14 @@ impl Routed {
 
 impl Shard {
     pub fn new(parts: ShardParts) -> Rc<Shard> {
+        let (gate, coordinators) = (Gate::new(), Rc::new(Coordinators::default()));
+        let (limits, at) = (parts.config.group_limits, Rc::clone(&coordinators));
+        let members = Members::new(limits, parts.group_bytes, at, gate.clone());
         Rc::new(Shard {
             sessions: FetchSessions::new(parts.config.fetch_session_slots, parts.id),
             connections: Connections::default(),
-            coordinators: Coordinators::default(),
-            members: Members::new(parts.config.group_limits),
+            coordinators,
+            members,
             transactions: Transactions::default(),
             id: parts.id,
             config: parts.config,
@@ -99,7 +104,7 @@ impl Shard {
             request_memory: parts.request_memory,
             answer_memory: parts.answer_memory,
             producer_ids: Cell::new((0, 0)),
-            gate: Gate::new(),
+            gate,
             shutdown: parts.shutdown,
             image: RefCell::default(),
             waiting_fetches: RefCell::default(),

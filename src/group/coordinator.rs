@@ -3,11 +3,13 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
+use std::future::Future;
 use std::rc::Rc;
 
+use super::loading::{Loading, SavedGroups};
 use super::offsets::Offsets;
 use super::record::{encode_key, encode_value};
-use crate::partition::keyed_log::{append, append_durably, read_all};
+use crate::partition::keyed_log::{append, append_durably, read_all, KeyedRecord};
 use crate::partition::{
     CommitEntry, CommitGroup, Committed, FetchGroupOffsets, GroupOffset, Partition, PartitionKey,
 };
@@ -26,29 +28,49 @@ pub struct Coordinators {
 }
 
 impl Coordinators {
-    /// Takes a partition that was opened; it is of use once the future is done.
+    /// Takes a partition that was opened; it is of use once the future is done. Before anybody may
+    /// ask, `groups` is handed what the log has of groups.
     pub fn load(
         &self,
         key: PartitionKey,
         of: Rc<Partition>,
-    ) -> impl std::future::Future<Output = ()> {
+        groups: impl FnOnce(SavedGroups),
+    ) -> impl Future<Output = ()> {
         let loaded = Rc::new(Loaded { of, offsets: RefCell::new(None) });
         self.partitions.borrow_mut().insert(key.index, (key, Rc::clone(&loaded)));
         async move {
             let log = Rc::clone(&loaded.of.log);
-            let mut offsets = Offsets::default();
-            let read = read_all(&log, |header, undone| offsets.apply(header, undone)).await;
+            let mut loading = Loading::default();
+            let read = read_all(&log, |header, undone| loading.apply(header, undone)).await;
             let read = read.map_err(|error| {
                 tracing::error!(log = %log.dir().display(), "groups are not served: {error}");
                 ErrorCode::CoordinatorNotAvailable
             });
-            *loaded.offsets.borrow_mut() = Some(read.map(|()| offsets));
+            if read.is_ok() {
+                groups(loading.groups);
+            }
+            *loaded.offsets.borrow_mut() = Some(read.map(|()| loading.offsets));
         }
     }
 
-    /// Forgets a partition that was deleted.
-    pub fn unload(&self, key: &PartitionKey) {
-        self.partitions.borrow_mut().retain(|_, (of, _)| of != key);
+    /// Appends records of a group to its partition, now; the future is done when they are durable.
+    ///
+    /// # Errors
+    /// Kafka's code, now or from the future.
+    pub fn append(
+        &self,
+        index: i32,
+        records: &[KeyedRecord],
+        now_ms: i64,
+    ) -> Result<impl Future<Output = Result<(), ErrorCode>> + use<>, ErrorCode> {
+        append(&self.find(index)?.of, records, now_ms)
+    }
+
+    /// Forgets a partition that was deleted; whether it was one of ours.
+    pub fn unload(&self, key: &PartitionKey) -> bool {
+        let mut partitions = self.partitions.borrow_mut();
+        let is_it = partitions.get(&key.index).is_some_and(|(of, _)| of == key);
+        is_it && partitions.remove(&key.index).is_some()
     }
 
     /// Whether groups of this partition are served here now.
@@ -112,7 +134,8 @@ impl Coordinators {
         matches!(&*offsets, Some(Ok(offsets)) if !offsets.of_group(group).is_empty())
     }
 
-    /// Forgets what a group has committed: for these partitions, or all of it.
+    /// Forgets what a group has committed: for these partitions, or all of it, and with it what
+    /// `also` says.
     ///
     /// # Errors
     /// Kafka's code.
@@ -121,6 +144,7 @@ impl Coordinators {
         partition: i32,
         group: &str,
         only: Option<&[(String, i32)]>,
+        also: Option<KeyedRecord>,
         now_ms: i64,
     ) -> Result<(), ErrorCode> {
         let loaded = self.find(partition)?;
@@ -131,11 +155,11 @@ impl Coordinators {
         let mut forgotten: Vec<(String, i32)> =
             there.into_iter().map(|offset| (offset.topic, offset.partition)).collect();
         forgotten.retain(|place| only.is_none_or(|only| only.contains(place)));
-        if forgotten.is_empty() {
+        let tombstone = |(topic, index): &(String, i32)| (encode_key(group, topic, *index), None);
+        let records: Vec<KeyedRecord> = forgotten.iter().map(tombstone).chain(also).collect();
+        if records.is_empty() {
             return Ok(());
         }
-        let tombstone = |(topic, index): &(String, i32)| (encode_key(group, topic, *index), None);
-        let records: Vec<_> = forgotten.iter().map(tombstone).collect();
         append_durably(&loaded.of, &records, now_ms).await?;
         if let Some(Ok(offsets)) = &mut *loaded.offsets.borrow_mut() {
             for (topic, index) in forgotten {

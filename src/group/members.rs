@@ -1,16 +1,22 @@
 //! The groups whose members are served by this shard: requests in, answers out when the state machine
-//! gives them, and its clock.
+//! gives them, its records to the log, and its clock.
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
+use std::rc::Rc;
 use std::time::Duration;
 
-use corelane_shards::runtime::{sleep, Signal};
+use corelane_shards::runtime::{sleep, spawn_guarded, Gate, Signal};
 
 use super::classic::{
-    Answer, Group, GroupLimits, GroupView, Join, Joined, NotJoined, Sync, Synced, Token,
+    Answer, Group, GroupLimits, GroupView, Join, Joined, NotJoined, Sync, Synced, Token, Write,
 };
+use super::loading::SavedGroups;
+use super::record::{encode_group, encode_group_key};
+use super::served::ServedGroups;
+use super::Coordinators;
 use crate::clock::now_ms;
+use crate::partition::keyed_log::KeyedRecord;
 use crate::wire::ErrorCode;
 
 /// Time between two looks at what is due.
@@ -27,23 +33,60 @@ enum Waiting {
 /// See the module's head. Lives on its shard.
 pub struct Members {
     limits: GroupLimits,
-    groups: RefCell<HashMap<String, Group>>,
+    /// Bytes that all groups may take.
+    most_bytes: usize,
+    coordinators: Rc<Coordinators>,
+    /// Of the shard's tasks.
+    gate: Gate,
+    groups: RefCell<ServedGroups>,
     waiting: RefCell<HashMap<Token, Waiting>>,
     next: Cell<Token>,
-    /// A group has come.
+    /// Something is to be looked at.
     changed: Signal,
     stopped: Cell<bool>,
 }
 
 impl Members {
-    pub fn new(limits: GroupLimits) -> Members {
-        Members {
+    /// `most_bytes`: what all groups may take together.
+    pub fn new(
+        limits: GroupLimits,
+        most_bytes: usize,
+        coordinators: Rc<Coordinators>,
+        gate: Gate,
+    ) -> Rc<Members> {
+        Rc::new(Members {
             limits,
+            most_bytes,
+            coordinators,
+            gate,
             groups: RefCell::default(),
             waiting: RefCell::default(),
             next: Cell::new(0),
             changed: Signal::default(),
             stopped: Cell::new(false),
+        })
+    }
+
+    /// Takes the groups of a partition of the offsets topic as its log has them.
+    pub fn load(&self, partition: i32, saved: SavedGroups) {
+        let now = now_ms();
+        for (name, record) in saved.classic {
+            let group = Group::restore(self.limits, now, record);
+            self.groups.borrow_mut().insert(&name, partition, group, now);
+        }
+        self.changed.notify();
+    }
+
+    /// Lets the groups of a partition go: it is not ours any more.
+    pub fn unload(&self, partition: i32) {
+        let names = self.groups.borrow().of_partition(partition);
+        for name in names {
+            let gone = self.groups.borrow_mut().remove(&name);
+            let answers = gone.map(|mut group| {
+                group.close();
+                group.take_answers()
+            });
+            self.tell(answers.unwrap_or_default());
         }
     }
 
@@ -53,11 +96,15 @@ impl Members {
     }
 
     /// Joins a member to a group, which is made if it is new; `answer` may be called much later.
-    pub fn join(&self, group: String, mut join: Join, answer: JoinAnswer) {
-        let new = !self.groups.borrow().contains_key(&group);
+    pub fn join(self: &Rc<Self>, partition: i32, group: &str, mut join: Join, answer: JoinAnswer) {
+        let new = !self.groups.borrow().contains(group);
         let refused = match () {
             () if self.stopped.get() => Some(ErrorCode::NotCoordinator),
             () if new && !join.member_id.is_empty() => Some(ErrorCode::UnknownMemberId),
+            // Members that are in come again in every rebalance: they may.
+            () if join.member_id.is_empty() && self.groups.borrow().bytes() > self.most_bytes => {
+                Some(ErrorCode::CoordinatorNotAvailable)
+            }
             () => None,
         };
         if let Some(code) = refused {
@@ -66,16 +113,15 @@ impl Members {
         join.token = self.token();
         self.waiting.borrow_mut().insert(join.token, Waiting::Join(answer));
         if new {
-            self.groups.borrow_mut().insert(group.clone(), Group::new(self.limits));
+            let made = Group::new(self.limits);
+            self.groups.borrow_mut().insert(group, partition, made, now_ms());
         }
         // One that is refused leaves no group behind.
-        self.on(&group, |state| state.join(now_ms(), join));
-        if new {
-            self.changed.notify();
-        }
+        self.on(group, |state| state.join(now_ms(), join));
+        self.look_soon(group);
     }
 
-    pub fn sync(&self, group: &str, mut sync: Sync, answer: SyncAnswer) {
+    pub fn sync(self: &Rc<Self>, group: &str, mut sync: Sync, answer: SyncAnswer) {
         if self.stopped.get() {
             return answer(Err(ErrorCode::NotCoordinator));
         }
@@ -86,12 +132,13 @@ impl Members {
         if done.is_none() {
             self.tell(vec![Answer::Synced(token, Err(ErrorCode::UnknownMemberId))]);
         }
+        self.look_soon(group);
     }
 
     /// # Errors
     /// Kafka's code.
     pub fn heartbeat(
-        &self,
+        self: &Rc<Self>,
         group: &str,
         member: &str,
         instance: Option<&str>,
@@ -104,28 +151,43 @@ impl Members {
     /// # Errors
     /// Kafka's code.
     pub fn leave(
-        &self,
+        self: &Rc<Self>,
         group: &str,
         member: &str,
         instance: Option<&str>,
     ) -> Result<(), ErrorCode> {
         let left = self.on(group, |state| state.leave(now_ms(), member, instance));
+        self.look_soon(group);
         left.unwrap_or(Err(ErrorCode::UnknownMemberId))
+    }
+
+    /// Whether there is a group, of which members are or were.
+    pub fn contains(&self, group: &str) -> bool {
+        self.groups.borrow().contains(group)
     }
 
     /// Whether somebody is in a group.
     pub fn has_members(&self, group: &str) -> bool {
-        self.groups.borrow().contains_key(group)
+        self.groups.borrow().get(group).is_some_and(|group| !group.is_empty())
     }
 
-    /// A group with members as it is shown.
+    /// A group as it is shown.
     pub fn view(&self, group: &str) -> Option<GroupView> {
         self.groups.borrow().get(group).map(|state| state.view(group))
     }
 
-    /// All groups with members.
+    /// All groups.
     pub fn views(&self) -> Vec<GroupView> {
         self.groups.borrow().iter().map(|(name, group)| group.view(name)).collect()
+    }
+
+    /// Forgets a group that nobody is in; what makes the log forget it.
+    pub fn forget(&self, group: &str) -> Option<KeyedRecord> {
+        if self.has_members(group) {
+            return None;
+        }
+        self.groups.borrow_mut().remove(group)?;
+        Some((encode_group_key(group), None))
     }
 
     /// Whether offsets may be committed for a group by this member, or by nobody.
@@ -133,7 +195,7 @@ impl Members {
     /// # Errors
     /// Kafka's code.
     pub fn may_commit(
-        &self,
+        self: &Rc<Self>,
         group: &str,
         member: &str,
         instance: Option<&str>,
@@ -147,19 +209,39 @@ impl Members {
     }
 
     /// Does something to a group that is there, and tells whom it concerns.
-    fn on<T>(&self, group: &str, work: impl FnOnce(&mut Group) -> T) -> Option<T> {
-        let (done, answers) = {
-            let mut groups = self.groups.borrow_mut();
-            let state = groups.get_mut(group)?;
-            let done = work(state);
-            let answers = state.take_answers();
-            if state.is_empty() && state.due_ms().is_none() {
-                groups.remove(group);
+    fn on<T>(self: &Rc<Self>, group: &str, work: impl FnOnce(&mut Group) -> T) -> Option<T> {
+        let done = self.groups.borrow_mut().on(group, work)?;
+        self.tell(done.answers);
+        for write in done.writes {
+            self.write(done.partition, group, done.incarnation, write);
+        }
+        Some(done.done)
+    }
+
+    /// Appends a group's record, now; the group is told what came of it.
+    fn write(self: &Rc<Self>, partition: i32, group: &str, incarnation: u64, write: Write) {
+        let record = (encode_group_key(group), Some(encode_group(&write.record)));
+        let appended = self.coordinators.append(partition, &[record], now_ms());
+        let (members, group) = (Rc::clone(self), group.to_string());
+        spawn_guarded(&self.gate, "store a group", async move {
+            let done = match appended {
+                Ok(safe) => safe.await,
+                Err(code) => Err(code),
+            };
+            if let Err(code) = done {
+                tracing::warn!(group, "what is known of the group was not written: {code:?}");
             }
-            (done, answers)
-        };
-        self.tell(answers);
-        Some(done)
+            if members.groups.borrow().incarnation(&group) == Some(incarnation) {
+                members.on(&group, |state| state.written(now_ms(), write.number, done));
+                members.look_soon(&group);
+            }
+        });
+    }
+
+    /// Something has happened to a group that may move what is due.
+    fn look_soon(&self, group: &str) {
+        self.groups.borrow_mut().look_at(group, Some(now_ms()));
+        self.changed.notify();
     }
 
     fn tell(&self, answers: Vec<Answer>) {
@@ -178,19 +260,23 @@ impl Members {
     }
 
     /// Runs the groups' clocks, for ever.
-    pub async fn run(&self) {
+    pub async fn run(self: &Rc<Self>) {
         loop {
-            self.changed.until(|| !self.groups.borrow().is_empty()).await;
+            self.changed.until(|| self.groups.borrow().is_any_due()).await;
             sleep(TICK).await;
             let now = now_ms();
-            let is_due = |group: &Group| group.due_ms().is_some_and(|due| due <= now);
-            let due: Vec<String> = {
-                let groups = self.groups.borrow();
-                let due = groups.iter().filter(|(_, group)| is_due(group));
-                due.map(|(name, _)| name.clone()).collect()
-            };
-            for name in due {
-                self.on(&name, |group| group.tick(now));
+            loop {
+                let due = self.groups.borrow().next_due(now);
+                let Some(name) = due else { break };
+                let next = self.on(&name, |group| {
+                    if group.due_ms().is_some_and(|due| due <= now) {
+                        group.tick(now);
+                    }
+                    group.due_ms()
+                });
+                // What is due at once again has its turn in the next round.
+                let next = next.flatten().map(|due| due.max(now + 1));
+                self.groups.borrow_mut().look_at(&name, next);
             }
         }
     }

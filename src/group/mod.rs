@@ -1,18 +1,22 @@
-//! Consumer groups. What they have committed: `record` is Kafka's format of it in
-//! `__consumer_offsets`, `offsets` what those records come to (pure), `coordinator` the shell on the
-//! shard that owns a partition of that topic: it reads the log when the partition is opened, and
-//! appends to it. Who is in them: `classic` is the state machine (pure), `members` its shell.
+//! Consumer groups. What they have committed: `record` has Kafka's formats in `__consumer_offsets`,
+//! `loading` tells its records apart, `offsets` is what those of offsets come to (pure), `coordinator`
+//! the shell on the shard that owns a partition of that topic: it reads the log when the partition is
+//! opened, and appends to it. Who is in them: `classic` is the state machine (pure), `served` the groups
+//! of a shard, `members` the shell around them.
 //!
-//! Knowingly missing: the protocol of KIP-848, and members that outlive a restart: they join again.
+//! Knowingly missing: the protocol of KIP-848.
 
 pub mod classic;
 pub mod consumer;
 mod coordinator;
+mod loading;
 mod members;
 mod offsets;
 mod record;
+mod served;
 
 pub use coordinator::Coordinators;
+pub use loading::SavedGroups;
 pub use members::Members;
 
 /// The topic that holds committed offsets.

@@ -12,6 +12,8 @@ use crate::wire::{ErrorCode, StrBytes, Uuid};
 
 /// Since this version a new member is given its id and has to come again with it (KIP-394).
 const COMES_AGAIN_FROM: i16 = 4;
+/// Since this version a leader can be told that it has nothing to assign (KIP-814).
+const SKIPS_FROM: i16 = 9;
 
 pub async fn handle(
     cx: &RequestContext,
@@ -30,6 +32,7 @@ pub async fn handle(
             .with_protocol_type(Some(text(joined.protocol_type)).filter(|_| version >= 7))
             .with_protocol_name(Some(text(joined.protocol)))
             .with_leader(text(joined.leader))
+            .with_skip_assignment(joined.skip_assignment)
             .with_member_id(text(joined.member_id))
             .with_members(
                 joined
@@ -86,6 +89,7 @@ async fn join(
             .map(|p| (p.name.to_string(), Bytes::copy_from_slice(&p.metadata)))
             .collect(),
         must_come_again: version >= COMES_AGAIN_FROM,
+        may_skip_assignment: version >= SKIPS_FROM,
     };
     let call =
         |partition| Operation::JoinGroup(OfGroup { partition, group: group.clone(), what: join });

@@ -25,6 +25,8 @@ pub struct Join {
     pub protocols: Vec<(String, Bytes)>,
     /// Whether it must come again with the id it is given (KIP-394).
     pub must_come_again: bool,
+    /// Whether it can be told that it leads and has nothing to assign (KIP-814).
+    pub may_skip_assignment: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -57,6 +59,8 @@ pub struct Joined {
     pub member_id: String,
     /// All of them, for the leader alone.
     pub members: Vec<JoinedMember>,
+    /// The leader has nothing to assign: what was assigned is still so.
+    pub skip_assignment: bool,
 }
 
 /// Why a join was refused, with the member's id where it was given one.

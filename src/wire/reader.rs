@@ -145,6 +145,12 @@ impl<B: Buf> Reader<B> {
         self.nullable_string()?.ok_or(WireError::Length(-1))
     }
 
+    /// Bytes; null is none.
+    pub fn bytes(&mut self) -> Result<Bytes, WireError> {
+        let len = self.bytes_len()?.unwrap_or(0);
+        Ok(self.buf.copy_to_bytes(len))
+    }
+
     pub fn skip(&mut self, len: usize) -> Result<(), WireError> {
         if len > self.remaining() {
             return Err(WireError::Truncated);

@@ -1,23 +1,28 @@
-//! Who is in a group: joining, leaving, and the rebalance that follows.
+//! Who is in a group: joining, leaving, and what a join is refused for.
 
-use std::collections::BTreeMap;
-
-use bytes::Bytes;
-
-use super::{Answer, Group, Join, Joined, JoinedMember, Member, NotJoined, State, Token};
+use super::roster::{protocol_bytes, Member};
+use super::storing::{Replaced, Storing};
+use super::{
+    Answer, Group, Join, Joined, JoinedMember, NotJoined, State, Token, GROUP_BYTES, MEMBER_BYTES,
+    MOST_PROTOCOLS,
+};
 use crate::wire::ErrorCode;
 
 impl Group {
     /// A consumer wants to be in. The answer may come much later.
-    pub fn join(&mut self, now_ms: i64, join: Join) {
+    pub fn join(&mut self, now_ms: i64, mut join: Join) {
         if let Err(code) = self.admit(&join) {
             self.refuse(join.token, code, join.member_id);
             return;
         }
+        if self.is_full_for(&join) {
+            return self.turn_away(now_ms, join);
+        }
+        drop_repeated(&mut join);
         if join.member_id.is_empty() {
             return self.join_new(now_ms, join);
         }
-        if self.pending.remove(&join.member_id).is_some() {
+        if self.pending.remove(&join.member_id) {
             let id = join.member_id.clone();
             self.add(now_ms, id, join);
             return;
@@ -35,7 +40,7 @@ impl Group {
             self.rebalance(now_ms);
         } else {
             // It did not hear the answer that the others have.
-            self.hear(now_ms, &id);
+            self.members.hear(now_ms, &id);
             self.answer_join(join.token, &id);
         }
     }
@@ -46,17 +51,16 @@ impl Group {
         if !allowed.contains(&join.session_timeout_ms) {
             return Err(ErrorCode::InvalidSessionTimeout);
         }
-        let known = self.members.contains_key(&join.member_id);
         if !join.member_id.is_empty() {
             self.check_instance(&join.member_id, join.instance_id.as_deref())?;
-            if !known && !self.pending.contains_key(&join.member_id) {
+            let known = self.members.contains(&join.member_id);
+            if !known && !self.pending.contains(&join.member_id) {
                 return Err(ErrorCode::UnknownMemberId);
             }
         }
-        let replaces = join.instance_id.as_ref().is_some_and(|id| self.member_of(id).is_some());
-        let size = self.members.len() + self.pending.len();
-        if join.member_id.is_empty() && !replaces && size >= self.limits.max_size {
-            return Err(ErrorCode::GroupMaxSizeReached);
+        let brings = protocol_bytes(&join.protocols);
+        if join.protocols.len() > MOST_PROTOCOLS || brings > MEMBER_BYTES {
+            return Err(ErrorCode::MessageTooLarge);
         }
         let fits = match self.members.is_empty() {
             true => !join.protocol_type.is_empty() && !join.protocols.is_empty(),
@@ -70,15 +74,47 @@ impl Group {
 
     /// Whether one of the protocols is all others', too.
     fn has_common(&self, join: &Join) -> bool {
-        let others = || self.members.iter().filter(|(id, _)| **id != join.member_id);
-        let all_have = |name: &String| others().all(|(_, m)| m.supports(name));
-        join.protocols.iter().any(|(name, _)| all_have(name))
+        let myself = Some(&*join.member_id).filter(|id| self.members.contains(id));
+        join.protocols.iter().any(|(name, _)| self.members.all_support(name, myself))
+    }
+
+    /// Whether the group is as large as it may be. While a rebalance is under way those count that have
+    /// joined: of a group that is too large the last are turned away.
+    fn is_full_for(&self, join: &Join) -> bool {
+        let instance = join.instance_id.as_ref().and_then(|id| self.members.of_instance(id));
+        let known = instance.or(Some(&join.member_id)).and_then(|id| self.members.get(id));
+        let brings = protocol_bytes(&join.protocols);
+        if self.members.bytes() + brings > GROUP_BYTES && !self.members.is_empty() {
+            let had = known.map_or(0, |member| protocol_bytes(&member.protocols));
+            if brings > had {
+                return true;
+            }
+        }
+        match self.state {
+            State::Empty => false,
+            State::Preparing { .. } => {
+                let waits = known.is_some_and(|member| member.joining.is_some());
+                !waits && self.members.joining() >= self.limits.max_size
+            }
+            State::Completing { .. } | State::Stable => {
+                known.is_none() && self.members.len() >= self.limits.max_size
+            }
+        }
+    }
+
+    fn turn_away(&mut self, now_ms: i64, join: Join) {
+        self.refuse(join.token, ErrorCode::GroupMaxSizeReached, String::new());
+        let was_in = self.members.contains(&join.member_id);
+        if self.pending.remove(&join.member_id) || was_in {
+            self.remove(now_ms, &join.member_id);
+        }
     }
 
     fn join_new(&mut self, now_ms: i64, join: Join) {
         let id = join.fresh_id.clone();
-        if let Some(old) = join.instance_id.as_ref().and_then(|id| self.member_of(id)) {
-            self.replace(now_ms, &old, id, join);
+        let old = join.instance_id.as_ref().and_then(|id| self.members.of_instance(id)).cloned();
+        if let Some(old) = old {
+            self.replace(now_ms, old, id, join);
         } else if join.must_come_again && join.instance_id.is_none() {
             self.pending.insert(id.clone(), now_ms + i64::from(join.session_timeout_ms));
             self.refuse(join.token, ErrorCode::MemberIdRequired, id);
@@ -87,39 +123,42 @@ impl Group {
         }
     }
 
-    /// A static member has come back: whoever was it before is fenced.
-    fn replace(&mut self, now_ms: i64, old: &str, id: String, join: Join) {
-        if let Some(before) = self.members.remove(old) {
-            if let Some(token) = before.joining {
-                self.refuse(token, ErrorCode::FencedInstanceId, old.to_string());
-            }
-            if let Some(token) = before.syncing {
-                self.answers.push(Answer::Synced(token, Err(ErrorCode::FencedInstanceId)));
-            }
+    /// A static member has come back: whoever was it before is fenced. In a stable group it goes on
+    /// with what it had, once the log has its new id.
+    fn replace(&mut self, now_ms: i64, old_id: String, id: String, join: Join) {
+        let Some(mut before) = self.members.remove(&old_id) else { return };
+        if let Some(token) = before.joining.take() {
+            self.refuse(token, ErrorCode::FencedInstanceId, old_id.clone());
         }
-        if self.leader == old {
-            self.leader = id.clone();
+        if let Some(token) = before.syncing.take() {
+            self.answers.push(Answer::Synced(token, Err(ErrorCode::FencedInstanceId)));
         }
-        self.add(now_ms, id, join);
+        let leader = self.leader.clone();
+        if leader == old_id {
+            self.leader.clone_from(&id);
+        }
+        if self.state != State::Stable {
+            return self.add(now_ms, id, join);
+        }
+        let mut member = Member::new(now_ms, &join);
+        member.protocols.clone_from(&join.protocols);
+        member.assignment = before.assignment.clone();
+        self.members.insert(id.clone(), member);
+        if self.choose_protocol() != self.protocol {
+            self.members.change(&id, |member| member.joining = Some(join.token));
+            return self.rebalance(now_ms);
+        }
+        let (token, may_skip) = (join.token, join.may_skip_assignment);
+        let replaced = Replaced { token, id, old_id, before, leader, may_skip };
+        let record = self.record(|_, member| member.assignment.clone());
+        self.write(record, Storing::Replaced(Box::new(replaced)));
     }
 
     fn add(&mut self, now_ms: i64, id: String, join: Join) {
         if self.members.is_empty() {
             self.protocol_type.clone_from(&join.protocol_type);
         }
-        let member = Member {
-            instance_id: join.instance_id.clone(),
-            client_id: join.client_id.clone(),
-            client_host: join.client_host.clone(),
-            session_timeout_ms: join.session_timeout_ms,
-            rebalance_timeout_ms: join.rebalance_timeout_ms,
-            protocols: Vec::new(),
-            assignment: Bytes::new(),
-            heard_ms: now_ms,
-            joining: None,
-            syncing: None,
-        };
-        self.members.insert(id.clone(), member);
+        self.members.insert(id.clone(), Member::new(now_ms, &join));
         if self.leader.is_empty() {
             self.leader.clone_from(&id);
         }
@@ -132,114 +171,69 @@ impl Group {
     }
 
     fn update(&mut self, now_ms: i64, id: &str, join: Join) {
-        let Some(member) = self.members.get_mut(id) else { return };
-        member.session_timeout_ms = join.session_timeout_ms;
-        member.rebalance_timeout_ms = join.rebalance_timeout_ms;
-        member.protocols = join.protocols;
-        member.heard_ms = now_ms;
-        if let Some(before) = member.joining.replace(join.token) {
+        let token = join.token;
+        let before = self.members.change(id, |member| {
+            member.session_timeout_ms = join.session_timeout_ms;
+            member.rebalance_timeout_ms = join.rebalance_timeout_ms;
+            member.protocols = join.protocols;
+            member.heard_ms = now_ms;
+            member.joining.replace(token)
+        });
+        if let Some(before) = before.flatten() {
             // It has asked twice: the first answer has no reader.
             self.refuse(before, ErrorCode::RebalanceInProgress, id.to_string());
         }
     }
 
-    /// Begins a rebalance, or ends the one that is under way if all are there.
-    pub(super) fn rebalance(&mut self, now_ms: i64) {
-        if let State::Completing { .. } = self.state {
-            self.end_syncs(ErrorCode::RebalanceInProgress);
-        }
-        if !matches!(self.state, State::Preparing { .. }) {
-            let longest = self.longest_rebalance_ms();
-            let delay = self.limits.initial_rebalance_delay_ms;
-            self.state = match self.state {
-                State::Empty if delay > 0 => State::Preparing {
-                    until_ms: now_ms + delay.min(longest),
-                    more_until_ms: Some(now_ms + longest),
-                },
-                _ => State::Preparing { until_ms: now_ms + longest, more_until_ms: None },
-            };
-        }
-        let State::Preparing { more_until_ms, .. } = self.state else { return };
-        let all = self.members.values().all(|member| member.joining.is_some());
-        if more_until_ms.is_none() && all && self.pending.is_empty() {
-            self.complete(now_ms);
+    fn joined(&self, id: &str, leader: String, members: Vec<JoinedMember>) -> Joined {
+        Joined {
+            generation: self.generation,
+            protocol_type: self.protocol_type.clone(),
+            protocol: self.protocol.clone(),
+            leader,
+            member_id: id.to_string(),
+            members,
+            skip_assignment: false,
         }
     }
 
-    fn longest_rebalance_ms(&self) -> i64 {
-        self.members.values().map(|m| i64::from(m.rebalance_timeout_ms)).max().unwrap_or(0)
-    }
-
-    /// A new generation of all who have joined; dynamic members that have not are out.
-    pub(super) fn complete(&mut self, now_ms: i64) {
-        self.members.retain(|_, m| m.joining.is_some() || m.instance_id.is_some());
-        self.generation += 1;
-        if self.members.is_empty() {
-            self.leader.clear();
-            self.protocol.clear();
-            self.state = State::Empty;
-            return;
-        }
-        if self.members.values().all(|member| member.joining.is_none()) {
-            // Static members are waited for until their sessions end.
-            let until_ms = now_ms + self.longest_rebalance_ms();
-            self.state = State::Preparing { until_ms, more_until_ms: None };
-            return;
-        }
-        let here = |m: &Member| m.joining.is_some();
-        if !self.members.get(&self.leader).is_some_and(here) {
-            let next = self.members.iter().find(|(_, m)| here(m)).map(|(id, _)| id.clone());
-            self.leader = next.unwrap_or_default();
-        }
-        self.protocol = self.choose_protocol();
-        self.state = State::Completing { until_ms: now_ms + self.longest_rebalance_ms() };
-        let joined: Vec<String> = self.members.keys().cloned().collect();
-        for id in joined {
-            let Some(member) = self.members.get_mut(&id) else { continue };
-            member.heard_ms = now_ms;
-            member.assignment = Bytes::new();
-            if let Some(token) = member.joining.take() {
-                self.answer_join(token, &id);
-            }
-        }
-    }
-
-    /// Of the protocols that all have, the one that most prefer.
-    fn choose_protocol(&self) -> String {
-        let mut votes: BTreeMap<&str, usize> = BTreeMap::new();
-        let all_have = |name: &str| self.members.values().all(|member| member.supports(name));
-        for member in self.members.values() {
-            let first = member.protocols.iter().find(|(name, _)| all_have(name));
-            if let Some((name, _)) = first {
-                *votes.entry(name).or_default() += 1;
-            }
-        }
-        let most = votes.into_iter().max_by_key(|(_, votes)| *votes);
-        most.map_or_else(String::new, |(name, _)| name.to_string())
-    }
-
-    fn answer_join(&mut self, token: Token, id: &str) {
+    fn joined_members(&self) -> Vec<JoinedMember> {
         let told = |(id, member): (&String, &Member)| JoinedMember {
             id: id.clone(),
             instance_id: member.instance_id.clone(),
             metadata: member.metadata(&self.protocol),
         };
-        let members = match *id == self.leader {
-            true => self.members.iter().map(told).collect(),
-            false => Vec::new(),
-        };
-        let joined = Joined {
-            generation: self.generation,
-            protocol_type: self.protocol_type.clone(),
-            protocol: self.protocol.clone(),
-            leader: self.leader.clone(),
-            member_id: id.to_string(),
-            members,
+        self.members.iter().map(told).collect()
+    }
+
+    pub(super) fn answer_join(&mut self, token: Token, id: &str) {
+        let members = if *id == self.leader { self.joined_members() } else { Vec::new() };
+        let joined = self.joined(id, self.leader.clone(), members);
+        self.answers.push(Answer::Joined(token, Ok(joined)));
+    }
+
+    /// A static member that leads is told so only if it understands that it has nothing to assign
+    /// (KIP-814); else it takes the one before it for the leader.
+    pub(super) fn answer_replaced(
+        &mut self,
+        token: Token,
+        id: &str,
+        leader: String,
+        may_skip: bool,
+    ) {
+        let leads = may_skip && *id == self.leader;
+        let joined = match leads {
+            true => {
+                let joined = self.joined(id, self.leader.clone(), self.joined_members());
+                Joined { skip_assignment: true, ..joined }
+            }
+            false if may_skip => self.joined(id, self.leader.clone(), Vec::new()),
+            false => self.joined(id, leader, Vec::new()),
         };
         self.answers.push(Answer::Joined(token, Ok(joined)));
     }
 
-    fn refuse(&mut self, token: Token, code: ErrorCode, member_id: String) {
+    pub(super) fn refuse(&mut self, token: Token, code: ErrorCode, member_id: String) {
         self.answers.push(Answer::Joined(token, Err(NotJoined { code, member_id })));
     }
 
@@ -254,13 +248,15 @@ impl Group {
         instance_id: Option<&str>,
     ) -> Result<(), ErrorCode> {
         let id = match (member_id, instance_id) {
-            ("", Some(instance)) => self.member_of(instance).ok_or(ErrorCode::UnknownMemberId)?,
+            ("", Some(instance)) => {
+                self.members.of_instance(instance).cloned().ok_or(ErrorCode::UnknownMemberId)?
+            }
             (id, instance) => {
                 self.check_instance(id, instance)?;
                 id.to_string()
             }
         };
-        if self.pending.remove(&id).is_none() && !self.members.contains_key(&id) {
+        if !self.pending.remove(&id) && !self.members.contains(&id) {
             return Err(ErrorCode::UnknownMemberId);
         }
         self.remove(now_ms, &id);
@@ -283,13 +279,13 @@ impl Group {
     }
 }
 
-impl Member {
-    fn supports(&self, protocol: &str) -> bool {
-        self.protocols.iter().any(|(name, _)| name == protocol)
+/// A name that comes twice counts where it comes first.
+fn drop_repeated(join: &mut Join) {
+    let mut kept = Vec::with_capacity(join.protocols.len());
+    for protocol in join.protocols.drain(..) {
+        if !kept.iter().any(|(name, _)| *name == protocol.0) {
+            kept.push(protocol);
+        }
     }
-
-    pub(super) fn metadata(&self, protocol: &str) -> Bytes {
-        let found = self.protocols.iter().find(|(name, _)| name == protocol);
-        found.map(|(_, metadata)| metadata.clone()).unwrap_or_default()
-    }
+    join.protocols = kept;
 }

@@ -1,8 +1,14 @@
 //! A group of the classic protocol as a pure state machine: what members ask comes in with the time,
-//! answers go out. `join` is about who is in, `sync` about who gets what, `timing` about those that
-//! say nothing any more. The rules are those of Kafka's GroupCoordinator (KIP-62, KIP-345, KIP-394).
+//! answers go out, and records that have to be durable before other answers do. `join` is about who is
+//! in, `rebalance` about the next generation, `sync` about who gets what in it, `storing` about what
+//! outlives the broker, `timing` about those that say nothing any more; `roster` and `pending` hold the
+//! members. The rules are those of Kafka's GroupCoordinator (KIP-62, KIP-345, KIP-394, KIP-814).
 
 mod join;
+mod pending;
+mod rebalance;
+mod roster;
+mod storing;
 mod sync;
 mod timing;
 
@@ -13,11 +19,25 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 
+use self::pending::Pending;
+use self::roster::{Member, Roster};
+use self::storing::Storing;
+pub use self::storing::Write;
 pub use crate::config::GroupLimits;
 pub use crate::partition::membership::{
     GroupView, Join, Joined, JoinedMember, MemberView, NotJoined, Sync, Synced, Token,
 };
 use crate::wire::ErrorCode;
+
+/// Bytes that one member may bring. Kafka has no such bound, but a record that holds a whole group, of
+/// 1 MB unless its topic is configured otherwise.
+pub const MEMBER_BYTES: usize = 1 << 20;
+/// Bytes that a group may take: 5,000 members with 3 kB each. Its record is no larger.
+pub const GROUP_BYTES: usize = 16 << 20;
+/// Protocols that one member may know; clients have up to four.
+const MOST_PROTOCOLS: usize = 100;
+/// About what a group takes beside its members.
+const GROUP_OVERHEAD: usize = 500;
 
 /// An answer to a request that came now or earlier.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,34 +62,24 @@ enum State {
     Stable,
 }
 
-#[derive(Debug, Clone)]
-struct Member {
-    instance_id: Option<String>,
-    client_id: String,
-    client_host: String,
-    session_timeout_ms: i32,
-    rebalance_timeout_ms: i32,
-    protocols: Vec<(String, Bytes)>,
-    assignment: Bytes,
-    /// It was heard of last.
-    heard_ms: i64,
-    joining: Option<Token>,
-    syncing: Option<Token>,
-}
-
 /// See the module's head.
 #[derive(Debug)]
 pub struct Group {
     limits: GroupLimits,
     state: State,
+    /// Since when it is in its state; not known of a group from an old record.
+    since_ms: Option<i64>,
     generation: i32,
     protocol_type: String,
     protocol: String,
     leader: String,
-    members: BTreeMap<String, Member>,
-    /// Ids that were given out and have not come again, and when they are forgotten.
-    pending: BTreeMap<String, i64>,
+    members: Roster,
+    pending: Pending,
     answers: Vec<Answer>,
+    writes: Vec<Write>,
+    /// Records that are not known to be durable.
+    storing: BTreeMap<u64, Storing>,
+    next_write: u64,
 }
 
 impl Group {
@@ -77,19 +87,38 @@ impl Group {
         Group {
             limits,
             state: State::Empty,
+            since_ms: None,
             generation: 0,
             protocol_type: String::new(),
             protocol: String::new(),
             leader: String::new(),
-            members: BTreeMap::new(),
-            pending: BTreeMap::new(),
+            members: Roster::default(),
+            pending: Pending::default(),
             answers: Vec::new(),
+            writes: Vec::new(),
+            storing: BTreeMap::new(),
+            next_write: 0,
         }
     }
 
     /// Whether nobody is in it, nor about to be.
     pub fn is_empty(&self) -> bool {
         self.members.is_empty() && self.pending.is_empty()
+    }
+
+    /// Whether nobody is in it, nor ever was: there is no record of it.
+    pub fn is_nothing(&self) -> bool {
+        self.is_empty() && self.generation == 0 && self.state == State::Empty
+    }
+
+    /// About how many bytes it takes.
+    pub fn bytes(&self) -> usize {
+        self.members.bytes() + self.pending.bytes() + GROUP_OVERHEAD
+    }
+
+    fn turn(&mut self, now_ms: i64, state: State) {
+        self.state = state;
+        self.since_ms = Some(now_ms);
     }
 
     /// The group as it is shown.
@@ -142,7 +171,7 @@ impl Group {
             };
         }
         self.check_member(member_id, instance_id, generation)?;
-        self.hear(now_ms, member_id);
+        self.members.hear(now_ms, member_id);
         match self.state {
             State::Completing { .. } => Err(ErrorCode::RebalanceInProgress),
             _ => Ok(()),
@@ -158,7 +187,7 @@ impl Group {
         generation: i32,
     ) -> Result<(), ErrorCode> {
         self.check_instance(member_id, instance_id)?;
-        if !self.members.contains_key(member_id) {
+        if !self.members.contains(member_id) {
             return Err(ErrorCode::UnknownMemberId);
         }
         match generation == self.generation {
@@ -171,21 +200,10 @@ impl Group {
     /// Another member has come with the same instance id since (KIP-345).
     fn check_instance(&self, member_id: &str, instance_id: Option<&str>) -> Result<(), ErrorCode> {
         let Some(instance_id) = instance_id else { return Ok(()) };
-        match self.member_of(instance_id) {
+        match self.members.of_instance(instance_id) {
             Some(current) if current != member_id => Err(ErrorCode::FencedInstanceId),
             Some(_) => Ok(()),
             None => Err(ErrorCode::UnknownMemberId),
-        }
-    }
-
-    fn member_of(&self, instance_id: &str) -> Option<String> {
-        let is_it = |member: &Member| member.instance_id.as_deref() == Some(instance_id);
-        self.members.iter().find(|(_, member)| is_it(member)).map(|(id, _)| id.clone())
-    }
-
-    fn hear(&mut self, now_ms: i64, member_id: &str) {
-        if let Some(member) = self.members.get_mut(member_id) {
-            member.heard_ms = now_ms;
         }
     }
 }

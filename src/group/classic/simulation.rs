@@ -1,11 +1,13 @@
-//! Members that join, speak, leave, die and come back at random, under a clock that jumps, against
-//! what must hold whatever they do.
+//! Members that join, speak, leave, die and come back at random, under a clock that jumps, with records
+//! that are slow or fail and a coordinator that starts again from them, against what must hold whatever
+//! they do.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use bytes::Bytes;
 
-use super::{Answer, Group, GroupLimits, Join, Joined, Sync, Synced, Token};
+use super::{Answer, Group, GroupLimits, Join, Joined, Sync, Synced, Token, Write};
+use crate::group::record::{decode_group, encode_group, GroupRecord};
 use crate::wire::ErrorCode;
 
 const PARTITIONS: u8 = 12;
@@ -44,10 +46,19 @@ struct World {
     consumers: Vec<Consumer>,
     next: Token,
     open: BTreeSet<Token>,
+    /// The group's last record that is durable, and those under way.
+    durable: Option<GroupRecord>,
+    writing: VecDeque<Write>,
     /// Who leads each generation, and who was given each partition in it.
     leaders: BTreeMap<i32, String>,
     owners: BTreeMap<(i32, u8), String>,
     worked: u64,
+    restarts_unnoticed: u64,
+}
+
+/// Which consumer has an id, or had.
+fn whose(id: &str) -> String {
+    id.rsplit_once('-').map_or(String::new(), |(whose, _)| whose.to_string())
 }
 
 impl World {
@@ -71,9 +82,12 @@ impl World {
             consumers: (0..6).map(consumer).collect(),
             next: 0,
             open: BTreeSet::new(),
+            durable: None,
+            writing: VecDeque::new(),
             leaders: BTreeMap::new(),
             owners: BTreeMap::new(),
             worked: 0,
+            restarts_unnoticed: 0,
         }
     }
 
@@ -85,8 +99,10 @@ impl World {
 
     fn step(&mut self, calm: bool) {
         let at = self.draw.below(self.consumers.len() as u64) as usize;
-        match self.draw.below(12) {
+        match self.draw.below(14) {
             0..=7 => self.speak(at),
+            12 => self.write(calm),
+            13 if !calm && self.draw.below(12) == 0 => self.restart(),
             8 => self.now_ms += self.draw.below(2_000) as i64,
             9 if !calm => self.now_ms += self.draw.below(15_000) as i64,
             10 if !calm && self.draw.below(3) == 0 => {
@@ -103,7 +119,51 @@ impl World {
         if self.group.due_ms().is_some_and(|due| due <= self.now_ms) {
             self.group.tick(self.now_ms);
         }
+        self.writing.extend(self.group.take_writes());
         self.hear();
+    }
+
+    /// The oldest record under way is durable, or fails: then nobody knows whether it is there.
+    fn write(&mut self, calm: bool) {
+        let Some(Write { number, record }) = self.writing.pop_front() else { return };
+        let fails = !calm && self.draw.below(5) == 0;
+        if !fails || self.draw.below(2) == 0 {
+            self.durable = Some(decode_group(&encode_group(&record)).expect("reads"));
+        }
+        let done = if fails { Err(ErrorCode::KafkaStorageError) } else { Ok(()) };
+        self.group.written(self.now_ms, number, done);
+    }
+
+    /// The broker is killed and starts again: its clients' requests are lost.
+    fn restart(&mut self) {
+        let kept = self.draw.below(self.writing.len() as u64 + 1) as usize;
+        let last = self.writing.drain(..).take(kept).next_back();
+        self.durable = last.map(|write| write.record).or(self.durable.take());
+        let limits = self.group.limits;
+        self.group = match &self.durable {
+            Some(record) => Group::restore(limits, self.now_ms, record.clone()),
+            None => Group::new(limits),
+        };
+        self.open.clear();
+        // Of later generations nobody was given anything: they come again.
+        let generation = self.group.generation;
+        self.leaders.retain(|of, _| *of <= generation);
+        assert!(self.owners.keys().all(|(of, _)| *of <= generation), "a generation is lost");
+        for consumer in &mut self.consumers {
+            match consumer.doing {
+                Doing::Joining(_) | Doing::Syncing(..) => consumer.doing = Doing::Nothing,
+                Doing::Working(of) if of == generation => {
+                    if !self.group.members.contains(&consumer.id) {
+                        continue;
+                    }
+                    let (id, instance) = (&consumer.id, consumer.instance.as_deref());
+                    let heard = self.group.heartbeat(self.now_ms, id, instance, of);
+                    assert_eq!(heard, Ok(()), "{:?}", self.group);
+                    self.restarts_unnoticed += 1;
+                }
+                _ => {}
+            }
+        }
     }
 
     fn speak(&mut self, at: usize) {
@@ -127,6 +187,7 @@ impl World {
                         ("common".to_string(), Bytes::from_static(b"y")),
                     ],
                     must_come_again: at.is_multiple_of(3),
+                    may_skip_assignment: at == 0,
                 };
                 *doing = Doing::Joining(token);
                 self.token();
@@ -138,8 +199,11 @@ impl World {
                     let mine = (0..PARTITIONS).filter(|p| usize::from(*p) % ids.len() == n);
                     Bytes::from(mine.collect::<Vec<u8>>())
                 };
-                let assignments =
-                    ids.iter().enumerate().map(|(n, id)| ((*id).clone(), share(n))).collect();
+                let shares = ids.iter().enumerate().map(|(n, id)| ((*id).clone(), share(n)));
+                let assignments = match joined.skip_assignment {
+                    true => Vec::new(),
+                    false => shares.collect(),
+                };
                 let sync = Sync {
                     token,
                     member_id: id.clone(),
@@ -183,7 +247,8 @@ impl World {
                 (Answer::Joined(_, Ok(joined)), _) => {
                     consumer.id.clone_from(&joined.member_id);
                     let leader = self.leaders.entry(joined.generation);
-                    assert_eq!(*leader.or_insert(joined.leader.clone()), joined.leader);
+                    let leads = whose(&joined.leader);
+                    assert_eq!(*leader.or_insert(leads.clone()), leads);
                     assert_eq!(joined.leader == joined.member_id, !joined.members.is_empty());
                     consumer.doing = Doing::Joined(joined);
                 }
@@ -196,10 +261,12 @@ impl World {
                 }
                 (Answer::Synced(_, Ok(synced)), Doing::Syncing(_, joined)) => {
                     let Synced { assignment, .. } = synced;
+                    let durable = self.durable.as_ref().map(|record| record.generation);
+                    assert_eq!(durable, Some(joined.generation), "told before it was durable");
                     for partition in assignment {
                         let owner = self.owners.entry((joined.generation, partition));
-                        let owner = owner.or_insert_with(|| consumer.id.clone());
-                        assert_eq!(*owner, consumer.id, "{partition} has two owners");
+                        let owner = owner.or_insert_with(|| whose(&consumer.id));
+                        assert_eq!(*owner, whose(&consumer.id), "{partition} has two owners");
                     }
                     consumer.doing = Doing::Working(joined.generation);
                 }
@@ -245,7 +312,7 @@ impl World {
 
 #[test]
 fn a_million_steps_leave_no_partition_with_two_owners_and_no_request_without_an_answer() {
-    let mut worked = 0;
+    let (mut worked, mut unnoticed) = (0, 0);
     for seed in 0..1_000 {
         let mut world = World::new(seed);
         for _ in 0..1_000 {
@@ -253,19 +320,30 @@ fn a_million_steps_leave_no_partition_with_two_owners_and_no_request_without_an_
         }
         world.settle();
         worked += world.worked;
+        unnoticed += world.restarts_unnoticed;
         for consumer in &mut world.consumers {
             if !consumer.id.is_empty() {
                 let _ = world.group.leave(world.now_ms, &consumer.id, None);
             }
         }
         world.now_ms += 100_000;
-        while let Some(due) = world.group.due_ms() {
-            world.now_ms = world.now_ms.max(due);
-            world.group.tick(world.now_ms);
+        loop {
+            world.writing.extend(world.group.take_writes());
+            match world.group.due_ms() {
+                Some(due) => {
+                    world.now_ms = world.now_ms.max(due);
+                    world.group.tick(world.now_ms);
+                }
+                None if world.writing.is_empty() => break,
+                None => {}
+            }
+            world.write(true);
         }
         world.hear();
         assert!(world.open.is_empty(), "seed {seed}: {:?} wait for ever", world.open);
-        assert!(world.group.is_empty());
+        assert!(world.group.is_empty() && world.group.storing.is_empty());
+        assert!(world.durable.is_some_and(|record| record.members.is_empty()));
     }
-    assert!(worked > 20_000, "they worked: {worked}");
+    assert!(worked > 15_000, "they worked: {worked}");
+    assert!(unnoticed > 1_000, "restarts went unnoticed: {unnoticed}");
 }

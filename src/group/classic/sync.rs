@@ -1,6 +1,11 @@
-//! Who gets what: the leader's assignments on their way to the members.
+//! Who gets what: the leader's assignments on their way to the log, and from there to the members.
 
-use super::{Answer, Group, State, Sync, Synced, Token};
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+
+use super::storing::Storing;
+use super::{Answer, Group, State, Sync, Synced, Token, GROUP_BYTES};
 use crate::wire::ErrorCode;
 
 impl Group {
@@ -10,36 +15,57 @@ impl Group {
             self.answers.push(Answer::Synced(sync.token, Err(code)));
             return;
         }
-        self.hear(now_ms, &sync.member_id);
+        self.members.hear(now_ms, &sync.member_id);
         if self.state == State::Stable {
             return self.answer_sync(sync.token, &sync.member_id);
         }
-        let is_leader = sync.member_id == self.leader;
-        if let Some(member) = self.members.get_mut(&sync.member_id) {
-            if let Some(before) = member.syncing.replace(sync.token) {
-                // It has asked twice: the first answer has no reader.
-                self.answers.push(Answer::Synced(before, Err(ErrorCode::RebalanceInProgress)));
-            }
+        let before = self.members.change(&sync.member_id, |m| m.syncing.replace(sync.token));
+        if let Some(before) = before.flatten() {
+            // It has asked twice: the first answer has no reader.
+            self.answers.push(Answer::Synced(before, Err(ErrorCode::RebalanceInProgress)));
         }
-        if is_leader {
-            for (id, assignment) in sync.assignments {
-                if let Some(member) = self.members.get_mut(&id) {
-                    member.assignment = assignment;
+        if sync.member_id == self.leader && !self.is_storing_assignments() {
+            self.store(now_ms, sync.assignments);
+        }
+    }
+
+    fn is_storing_assignments(&self) -> bool {
+        let of_this = |storing: &Storing| match storing {
+            Storing::Assignments { generation, .. } => *generation == self.generation,
+            _ => false,
+        };
+        self.storing.values().any(of_this)
+    }
+
+    /// Members learn of their assignments when the next coordinator would, too.
+    fn store(&mut self, now_ms: i64, brought: Vec<(String, Bytes)>) {
+        let mut assignments: BTreeMap<String, Bytes> = brought.into_iter().collect();
+        assignments.retain(|id, _| self.members.contains(id));
+        let bytes: usize = assignments.values().map(Bytes::len).sum();
+        if self.members.bytes() + bytes > GROUP_BYTES {
+            // As Kafka, where the record is larger than its topic allows.
+            self.end_syncs(ErrorCode::UnknownServerError);
+            return self.rebalance(now_ms);
+        }
+        let record = self.record(|id, _| assignments.get(id).cloned().unwrap_or_default());
+        let generation = self.generation;
+        self.write(record, Storing::Assignments { generation, assignments });
+    }
+
+    /// The generation is stable; whoever waits is told what it gets.
+    pub(super) fn assign(&mut self, now_ms: i64, mut assignments: BTreeMap<String, Bytes>) {
+        self.turn(now_ms, State::Stable);
+        for id in self.members.ids(|_| true) {
+            let assignment = assignments.remove(&id).unwrap_or_default();
+            let waiting = self.members.change(&id, |member| {
+                member.assignment = assignment;
+                if member.syncing.is_some() {
+                    member.heard_ms = now_ms;
                 }
-            }
-            self.state = State::Stable;
-            let ids: Vec<String> = self.members.keys().cloned().collect();
-            for id in ids {
-                let waiting = self.members.get_mut(&id).and_then(|member| {
-                    let waiting = member.syncing.take();
-                    if waiting.is_some() {
-                        member.heard_ms = now_ms;
-                    }
-                    waiting
-                });
-                if let Some(token) = waiting {
-                    self.answer_sync(token, &id);
-                }
+                member.syncing.take()
+            });
+            if let Some(token) = waiting.flatten() {
+                self.answer_sync(token, &id);
             }
         }
     }
@@ -70,8 +96,7 @@ impl Group {
     }
 
     pub(super) fn end_syncs(&mut self, code: ErrorCode) {
-        let waiting = self.members.values_mut().filter_map(|member| member.syncing.take());
-        let answers = waiting.map(|token| Answer::Synced(token, Err(code)));
-        self.answers.extend(answers);
+        let waiting = self.members.take_syncing();
+        self.answers.extend(waiting.into_iter().map(|token| Answer::Synced(token, Err(code))));
     }
 }

@@ -16,7 +16,7 @@ impl Group {
         generation: i32,
     ) -> Result<(), ErrorCode> {
         self.check_member(member_id, instance_id, generation)?;
-        self.hear(now_ms, member_id);
+        self.members.hear(now_ms, member_id);
         match self.state {
             State::Preparing { .. } => Err(ErrorCode::RebalanceInProgress),
             _ => Ok(()),
@@ -25,18 +25,16 @@ impl Group {
 
     /// What is due at `now_ms` is done.
     pub fn tick(&mut self, now_ms: i64) {
-        let waited_for = self.pending.len();
-        self.pending.retain(|_, until_ms| *until_ms > now_ms);
+        let forgotten = self.pending.expire(now_ms);
         // Who waits for an answer of ours is there.
-        let silent = self.members.iter().filter(|(_, member)| {
+        let silent = self.members.ids(|member| {
             let waits = member.joining.is_some() || member.syncing.is_some();
             !waits && member.heard_ms + i64::from(member.session_timeout_ms) <= now_ms
         });
-        let silent: Vec<String> = silent.map(|(id, _)| id.clone()).collect();
         silent.iter().for_each(|id| self.remove(now_ms, id));
         match self.state {
             State::Preparing { until_ms, more_until_ms } if until_ms <= now_ms => {
-                let all = self.members.values().all(|member| member.joining.is_some());
+                let all = self.members.all_have_joined();
                 match more_until_ms {
                     // The time in which more could come is over; those who have begun may end.
                     Some(most) if most > now_ms && !(all && self.pending.is_empty()) => {
@@ -45,7 +43,7 @@ impl Group {
                     _ => self.complete(now_ms),
                 }
             }
-            State::Preparing { more_until_ms: None, .. } if self.pending.len() < waited_for => {
+            State::Preparing { more_until_ms: None, .. } if forgotten => {
                 self.rebalance(now_ms);
             }
             State::Completing { until_ms } if until_ms <= now_ms => self.drop_unsynced(now_ms),
@@ -56,8 +54,7 @@ impl Group {
     /// Members that never asked for their assignment are out; if the leader is among them nobody can
     /// have any.
     fn drop_unsynced(&mut self, now_ms: i64) {
-        let missing = self.members.iter().filter(|(_, member)| member.syncing.is_none());
-        let missing: Vec<String> = missing.map(|(id, _)| id.clone()).collect();
+        let missing = self.members.ids(|member| member.syncing.is_none());
         missing.iter().for_each(|id| self.remove(now_ms, id));
         if missing.is_empty() {
             self.rebalance(now_ms);
@@ -66,14 +63,13 @@ impl Group {
 
     /// When [`Group::tick`] has something to do next; `None` as long as nobody is there.
     pub fn due_ms(&self) -> Option<i64> {
-        let pending = self.pending.values().copied();
-        let silent = self.members.values();
+        let silent = self.members.iter().map(|(_, member)| member);
         let silent = silent.filter(|m| m.joining.is_none() && m.syncing.is_none());
         let silent = silent.map(|m| m.heard_ms + i64::from(m.session_timeout_ms));
         let state = match self.state {
             State::Preparing { until_ms, .. } | State::Completing { until_ms } => Some(until_ms),
             State::Empty | State::Stable => None,
         };
-        pending.chain(silent).chain(state).min()
+        silent.chain(self.pending.due_ms()).chain(state).min()
     }
 }

@@ -1,35 +1,36 @@
-//! Records of `__consumer_offsets`, in Kafka's formats: `OffsetCommitKey` (versions 0 and 1),
-//! `OffsetCommitValue` (versions 0 to 4); version 1 and 3 are written.
+//! `OffsetCommitKey` (versions 0 and 1), `OffsetCommitValue` (versions 0 to 4); version 1 and 3 are
+//! written.
 
 use bytes::{BufMut, Bytes};
 
+use super::put_string;
 use crate::partition::Committed;
 use crate::wire::{Reader, WireError};
 
-/// What a record's key says that it is about.
+/// What an offset is committed for.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Key {
-    Offset {
-        group: String,
-        topic: String,
-        partition: i32,
-    },
-    /// A group's members, or something that is not known here.
-    Other,
+pub struct Place {
+    pub group: String,
+    pub topic: String,
+    pub partition: i32,
 }
 
 const KEY_VERSION: i16 = 1;
 const VALUE_VERSION: i16 = 3;
 
-pub fn decode_key(bytes: &[u8]) -> Result<Key, WireError> {
+/// Reads a key of version 0 or 1.
+///
+/// # Errors
+/// It is not what the format says.
+pub fn decode_key(bytes: &[u8]) -> Result<Place, WireError> {
     let mut reader = Reader::new(Bytes::copy_from_slice(bytes), false);
     match reader.i16()? {
-        0 | KEY_VERSION => Ok(Key::Offset {
+        0 | KEY_VERSION => Ok(Place {
             group: reader.string()?.to_string(),
             topic: reader.string()?.to_string(),
             partition: reader.i32()?,
         }),
-        _ => Ok(Key::Other),
+        version => Err(WireError::Malformed(format!("offset commit key version {version}"))),
     }
 }
 
@@ -65,12 +66,6 @@ pub fn encode_value(committed: &Committed) -> Vec<u8> {
     out
 }
 
-/// `text` came in a request's string, or was checked against a smaller bound: it fits.
-fn put_string(out: &mut Vec<u8>, text: &str) {
-    out.put_i16(text.len() as i16);
-    out.put_slice(text.as_bytes());
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -80,11 +75,11 @@ mod tests {
         let key = encode_key("g", "t", 3);
         assert_eq!(key, [0, 1, 0, 1, b'g', 0, 1, b't', 0, 0, 0, 3]);
         let read = decode_key(&key).expect("reads");
-        assert_eq!(read, Key::Offset { group: "g".into(), topic: "t".into(), partition: 3 });
+        assert_eq!(read, Place { group: "g".into(), topic: "t".into(), partition: 3 });
         let committed =
             Committed { offset: 7, leader_epoch: 2, metadata: "m".to_string(), commit_ms: 9 };
         assert_eq!(decode_value(&encode_value(&committed)).expect("reads"), committed);
-        assert_eq!(decode_key(&[0, 2, 0, 0]).expect("reads"), Key::Other);
+        assert!(decode_key(&[0, 2, 0, 0]).is_err());
         assert!(decode_key(&[0, 1, 0, 9]).is_err());
         assert!(decode_value(&[0, 9]).is_err());
     }
