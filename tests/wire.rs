@@ -204,6 +204,15 @@ fn every_api_answers_in_every_version_it_is_advertised_for() {
                 }
                 ApiKey::DeleteGroups => ask!(DeleteGroupsRequest::default(), DeleteGroupsResponse),
                 ApiKey::OffsetDelete => ask!(OffsetDeleteRequest::default(), OffsetDeleteResponse),
+                ApiKey::WriteTxnMarkers => {
+                    ask!(WriteTxnMarkersRequest::default(), WriteTxnMarkersResponse)
+                }
+                ApiKey::TxnOffsetCommit => {
+                    ask!(TxnOffsetCommitRequest::default(), TxnOffsetCommitResponse)
+                }
+                ApiKey::DescribeProducers => {
+                    ask!(DescribeProducersRequest::default(), DescribeProducersResponse)
+                }
                 ApiKey::JoinGroup => ask!(JoinGroupRequest::default(), JoinGroupResponse),
                 ApiKey::SyncGroup => ask!(SyncGroupRequest::default(), SyncGroupResponse),
                 ApiKey::Heartbeat => ask!(HeartbeatRequest::default(), HeartbeatResponse),

@@ -120,8 +120,13 @@ impl Shard {
         commit: CommitGroup,
         answer: impl FnOnce(Outcome) + 'static,
     ) {
+        let (member, instance) = (&commit.member_id, commit.instance_id.as_deref());
+        // Older producers do not say for which member they commit.
+        let nobody = commit.generation < 0 && member.is_empty() && instance.is_none();
         let may = self.coordinators.check(commit.partition).and_then(|()| {
-            let (member, instance) = (&commit.member_id, commit.instance_id.as_deref());
+            if commit.transaction.is_some() && nobody {
+                return Ok(());
+            }
             self.members.may_commit(&commit.group, member, instance, commit.generation)
         });
         if let Err(code) = may {
@@ -129,6 +134,10 @@ impl Shard {
         }
         let shard = Rc::clone(self);
         spawn_guarded(&self.gate, "commit", async move {
+            let mut commit = commit;
+            if let Some(of) = &mut commit.transaction {
+                shard.verify_offsets(of, commit.partition).await;
+            }
             answer(Outcome::CommitOffsets(shard.coordinators.commit(commit).await));
         });
     }

@@ -10,6 +10,7 @@ use corelane_shards::runtime::{
 };
 use tokio::sync::oneshot;
 
+use super::transactional::Verifying;
 use super::Advertised;
 use crate::config::BrokerConfig;
 use crate::connection::Connections;
@@ -19,8 +20,8 @@ use crate::handlers::FetchSessions;
 use crate::metadata::MetadataImage;
 use crate::partition::fetch::FetchWatch;
 use crate::partition::{
-    fetch, offsets, produce, trim, FetchGroup, LogSize, MoveOrder, Operation, Outcome,
-    PartitionKey, PartitionTable,
+    fetch, offsets, trim, FetchGroup, LogSize, MoveOrder, Operation, Outcome, PartitionKey,
+    PartitionTable,
 };
 use crate::transaction::Transactions;
 
@@ -49,6 +50,7 @@ pub struct Shard {
     pub shutdown: Shutdown,
     image: RefCell<Arc<MetadataImage>>,
     waiting_fetches: RefCell<HashMap<(ShardId, u64), Rc<FetchWatch>>>,
+    pub(super) verifying: Verifying,
     next_token: Cell<u64>,
 }
 
@@ -108,6 +110,7 @@ impl Shard {
             shutdown: parts.shutdown,
             image: RefCell::default(),
             waiting_fetches: RefCell::default(),
+            verifying: Verifying::default(),
             next_token: Cell::new(0),
         })
     }
@@ -190,7 +193,7 @@ impl Shard {
         match operation {
             Operation::Produce(group) => {
                 let done = Box::new(move |outcomes| answer(Outcome::Produce(outcomes)));
-                produce::produce(&self.table, group, done);
+                self.produce(group, done);
             }
             Operation::Fetch(group) => self.begin_fetch(from, group, answer),
             Operation::FetchNow { token } => self.fetch_now(from, token),
@@ -208,6 +211,10 @@ impl Shard {
             }
             Operation::Sizes(keys) => {
                 answer(Outcome::Sizes(keys.iter().map(|key| self.size(key)).collect()));
+            }
+            Operation::Producers(keys) => {
+                let of = |key| Ok(self.table.find(key)?.log.producers());
+                answer(Outcome::Producers(keys.iter().map(of).collect()));
             }
             Operation::Move(orders) => {
                 let begin = |order: MoveOrder| self.begin_move(order.key, order.to);

@@ -6,14 +6,41 @@ use std::collections::HashMap;
 use std::future::Future;
 use std::rc::Rc;
 
+use corelane_shards::log::batch::transactional;
+
 use super::loading::{Loading, SavedGroups};
 use super::offsets::Offsets;
 use super::record::{encode_key, encode_value};
-use crate::partition::keyed_log::{append, append_durably, read_all, KeyedRecord};
+use crate::partition::keyed_log::{
+    append, append_batch, append_durably, pairs, read_all, KeyedRecord,
+};
 use crate::partition::{
-    CommitEntry, CommitGroup, Committed, FetchGroupOffsets, GroupOffset, Partition, PartitionKey,
+    CommitEntry, CommitGroup, Committed, FetchGroupOffsets, GroupOffset, InTransaction, Partition,
+    PartitionKey,
 };
 use crate::wire::ErrorCode;
+
+/// Appends offsets that count once the transaction's marker comes.
+fn commit_later(
+    loaded: &Loaded,
+    of: &InTransaction,
+    records: &[KeyedRecord],
+    now_ms: i64,
+) -> Result<impl Future<Output = Result<(), ErrorCode>> + use<>, ErrorCode> {
+    if !loaded.of.may_be_in_transaction(of.producer_id) {
+        return Err(of.refusal(ErrorCode::CoordinatorLoadInProgress));
+    }
+    let (id, epoch) = (of.producer_id, of.producer_epoch);
+    let batch = transactional(&pairs(records), now_ms, id, epoch, false);
+    let appended = append_batch(&loaded.of, &batch, now_ms)?;
+    if let Some(Ok(offsets)) = &mut *loaded.offsets.borrow_mut() {
+        for (key, value) in records {
+            // They were encoded here.
+            let _ = offsets.apply(Some(id), key, value.as_deref());
+        }
+    }
+    Ok(appended)
+}
 
 /// One partition's state: `None` while it is read.
 struct Loaded {
@@ -98,7 +125,7 @@ impl Coordinators {
     /// Kafka's code for all of them.
     pub async fn commit(&self, commit: CommitGroup) -> Result<(), ErrorCode> {
         let loaded = self.find(commit.partition)?;
-        let CommitGroup { group, now_ms, entries, .. } = commit;
+        let CommitGroup { group, now_ms, transaction, entries, .. } = commit;
         let mut records = Vec::with_capacity(entries.len());
         let mut commits = Vec::with_capacity(entries.len());
         for CommitEntry { topic, partition, offset, leader_epoch, metadata } in entries {
@@ -107,6 +134,9 @@ impl Coordinators {
             records.push((key, Some(encode_value(&committed))));
             commits.push((topic, partition, committed));
         }
+        if let Some(of) = transaction {
+            return commit_later(&loaded, &of, &records, now_ms)?.await;
+        }
         append_durably(&loaded.of, &records, now_ms).await?;
         if let Some(Ok(offsets)) = &mut *loaded.offsets.borrow_mut() {
             for (topic, partition, committed) in commits {
@@ -114,6 +144,26 @@ impl Coordinators {
             }
         }
         Ok(())
+    }
+
+    /// The partition, if its groups are served here now.
+    ///
+    /// # Errors
+    /// Kafka's code.
+    pub fn partition(&self, index: i32) -> Result<Rc<Partition>, ErrorCode> {
+        Ok(Rc::clone(&self.find(index)?.of))
+    }
+
+    /// A producer's transaction has ended in a partition, which may be one of these.
+    pub fn end_transaction(&self, key: &PartitionKey, producer_id: i64, commit: bool) {
+        let partitions = self.partitions.borrow();
+        let Some((_, loaded)) = partitions.get(&key.index).filter(|(of, _)| of == key) else {
+            return;
+        };
+        // What is still being read comes to its marker by itself.
+        if let Some(Ok(offsets)) = &mut *loaded.offsets.borrow_mut() {
+            offsets.end_transaction(producer_id, commit);
+        };
     }
 
     /// Groups that have committed something, of all partitions that are loaded.

@@ -1,6 +1,6 @@
 //! Fetch (key 1), versions 4–18: long poll, incremental sessions (KIP-227), topic ids (KIP-516),
-//! leader epochs (KIP-320), at least one whole batch (KIP-74). Knowingly missing: fetches by
-//! followers, rack awareness, and transactions (every offset is stable).
+//! leader epochs (KIP-320), at least one whole batch (KIP-74), read_committed (KIP-98). Knowingly
+//! missing: fetches by followers, rack awareness.
 
 use std::time::Instant;
 
@@ -8,6 +8,7 @@ use corelane_shards::runtime::ShardId;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 
 use super::fetch_session::{Merged, SessionPartition};
+use super::list_offsets::READ_COMMITTED;
 use super::route::{locate, Groups};
 use super::RequestContext;
 use crate::partition::{FetchEntry, FetchGroup, FetchOutcome, Operation, Outcome};
@@ -59,6 +60,7 @@ async fn read(
     // An error is answered at once: the client has something to do.
     let failed = answers.iter().any(|answer| answer.error_code != 0);
     let limits = Limits {
+        read_committed: request.isolation_level == READ_COMMITTED,
         min_bytes: if failed { 0 } else { request.min_bytes.max(0) as usize },
         max_bytes: (request.max_bytes.max(0) as usize)
             .min(cx.shard.config.fetch_max_bytes)
@@ -75,6 +77,7 @@ async fn read(
 }
 
 struct Limits {
+    read_committed: bool,
     min_bytes: usize,
     max_bytes: usize,
     max_wait_ms: u64,
@@ -92,6 +95,7 @@ async fn ask_all(
         let token = cx.shard.next_token();
         let group = FetchGroup {
             token,
+            read_committed: limits.read_committed,
             min_bytes: limits.min_bytes,
             max_bytes: limits.max_bytes,
             max_wait_ms: limits.max_wait_ms,
@@ -118,8 +122,9 @@ async fn ask_all(
 fn fill(answer: &mut PartitionData, outcome: FetchOutcome) {
     answer.error_code = outcome.error_code;
     answer.high_watermark = outcome.high_watermark;
-    answer.last_stable_offset = outcome.high_watermark;
+    answer.last_stable_offset = outcome.last_stable_offset;
     answer.log_start_offset = outcome.log_start_offset;
+    answer.aborted = Some(outcome.aborted);
     answer.records = outcome.records;
 }
 
@@ -150,8 +155,8 @@ fn respond(
         if merged.incremental && !news {
             continue;
         }
-        if request.isolation_level == 1 && answer.error_code == 0 {
-            answer.aborted = Some(Vec::new());
+        if request.isolation_level != READ_COMMITTED || answer.error_code != 0 {
+            answer.aborted = None;
         }
         if answer.error_code == ErrorCode::NotLeaderOrFollower.code() {
             tracing::debug!(partition = answer.partition, "fetch of a partition not served here");

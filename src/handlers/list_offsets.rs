@@ -11,6 +11,9 @@ use super::RequestContext;
 use crate::partition::{OffsetQuery, Operation, Outcome};
 use crate::wire::TopicRef;
 
+/// Isolation level of consumers that leave out what is not decided or was aborted.
+pub const READ_COMMITTED: i8 = 1;
+
 pub async fn handle(
     cx: &RequestContext,
     version: i16,
@@ -34,6 +37,7 @@ pub async fn handle(
                     OffsetQuery {
                         key,
                         leader_epoch: partition.current_leader_epoch,
+                        read_committed: request.isolation_level == READ_COMMITTED,
                         timestamp: partition.timestamp,
                     },
                 ),

@@ -11,6 +11,7 @@ mod delete_topics;
 mod describe_cluster;
 mod describe_configs;
 mod describe_log_dirs;
+mod describe_producers;
 mod fetch;
 mod fetch_session;
 mod find_coordinator;
@@ -24,8 +25,10 @@ mod offset_commit;
 mod offset_fetch;
 mod offset_for_leader_epoch;
 pub mod produce;
-mod route;
+pub(crate) mod route;
 mod sync_group;
+mod txn_offset_commit;
+mod write_txn_markers;
 
 use std::net::SocketAddr;
 use std::rc::Rc;
@@ -118,6 +121,9 @@ pub async fn dispatch(
         ApiKey::DescribeLogDirs => answer!(describe_log_dirs),
         ApiKey::CreatePartitions => answer!(create_partitions),
         ApiKey::DescribeCluster => answer!(describe_cluster),
+        ApiKey::DescribeProducers => answer!(describe_producers),
+        ApiKey::WriteTxnMarkers => answer!(write_txn_markers),
+        ApiKey::TxnOffsetCommit => answer!(txn_offset_commit),
         other => Err(WireError::UnknownApi(other as i16)),
     }
 }

@@ -9,36 +9,29 @@ use super::route::{ask_coordinator, locate};
 use super::RequestContext;
 use crate::clock::now_ms;
 use crate::partition::{CommitEntry, CommitGroup, Operation, Outcome};
-use crate::wire::{ErrorCode, TopicRef};
+use crate::wire::{ErrorCode, StrBytes, TopicRef};
 
 pub async fn handle(
     cx: &RequestContext,
     _version: i16,
     request: OffsetCommitRequest,
 ) -> OffsetCommitResponse {
-    let image = cx.shard.image();
     let (mut flat, mut entries, mut places) = (Vec::new(), Vec::new(), Vec::new());
     for topic in &request.topics {
-        let name = TopicRef::Name(topic.name.0.clone());
         for partition in &topic.partitions {
             let index = partition.partition_index;
-            let metadata = partition.committed_metadata.as_ref().map_or("", |text| text);
             let mut answer = OffsetCommitResponsePartition::default().with_partition_index(index);
-            match locate(&image, &name, index) {
-                Err(code) => answer.error_code = code.code(),
-                Ok(_) if metadata.len() > cx.shard.config.offset_metadata_max_bytes => {
-                    answer.error_code = ErrorCode::OffsetMetadataTooLarge.code();
-                }
-                Ok(_) => {
+            let asked = Asked {
+                offset: partition.committed_offset,
+                leader_epoch: partition.committed_leader_epoch,
+                metadata: partition.committed_metadata.as_deref().unwrap_or_default(),
+            };
+            match check(cx, &topic.name, index, asked) {
+                Ok(entry) => {
                     places.push(flat.len());
-                    entries.push(CommitEntry {
-                        topic: topic.name.to_string(),
-                        partition: index,
-                        offset: partition.committed_offset,
-                        leader_epoch: partition.committed_leader_epoch,
-                        metadata: metadata.to_string(),
-                    });
+                    entries.push(entry);
                 }
+                Err(code) => answer.error_code = code.code(),
             }
             flat.push(answer);
         }
@@ -71,6 +64,7 @@ async fn commit(
             instance_id: request.group_instance_id.as_ref().map(ToString::to_string),
             generation: request.generation_id_or_member_epoch,
             now_ms: now_ms(),
+            transaction: None,
             entries,
         })
     };
@@ -79,4 +73,34 @@ async fn commit(
         _ => None,
     })
     .await?
+}
+
+/// What a consumer says of one partition.
+pub struct Asked<'a> {
+    pub offset: i64,
+    pub leader_epoch: i32,
+    pub metadata: &'a str,
+}
+
+/// What is to be kept of it.
+///
+/// # Errors
+/// The partition does not exist, or the metadata is too long.
+pub fn check(
+    cx: &RequestContext,
+    topic: &StrBytes,
+    index: i32,
+    asked: Asked<'_>,
+) -> Result<CommitEntry, ErrorCode> {
+    locate(&cx.shard.image(), &TopicRef::Name(topic.clone()), index)?;
+    if asked.metadata.len() > cx.shard.config.offset_metadata_max_bytes {
+        return Err(ErrorCode::OffsetMetadataTooLarge);
+    }
+    Ok(CommitEntry {
+        topic: topic.to_string(),
+        partition: index,
+        offset: asked.offset,
+        leader_epoch: asked.leader_epoch,
+        metadata: asked.metadata.to_string(),
+    })
 }

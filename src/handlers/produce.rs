@@ -1,6 +1,6 @@
 //! Produce (key 0), versions 3–13: `acks` 0, 1 and all; one record batch per partition (as Kafka
-//! demands since 0.11); idempotent producers (KIP-98). KIP-467 error messages. Knowingly missing:
-//! transactions, which are refused by name.
+//! demands since 0.11); idempotent and transactional producers (KIP-98, KIP-890). KIP-467 error
+//! messages.
 
 use std::cell::Cell;
 use std::rc::Rc;
@@ -13,9 +13,11 @@ use super::route::{locate, Groups};
 use crate::broker::{Routed, Shard};
 use crate::group::is_internal;
 use crate::metadata::{MetadataImage, TimestampType, TopicConfig};
-use crate::partition::{Operation, Outcome, PartitionKey, ProduceGroup, ProduceOutcome};
+use crate::partition::{
+    InTransaction, Operation, Outcome, PartitionKey, ProduceGroup, ProduceOutcome,
+};
 use crate::wire::produce::{PartitionResult, ProduceRequest, ProduceResponse, TopicResult};
-use crate::wire::{ErrorCode, TopicRef};
+use crate::wire::{ErrorCode, StrBytes, TopicRef};
 
 /// A request whose appends have begun in order; what is left is to wait for them.
 pub struct Admitted {
@@ -25,6 +27,11 @@ pub struct Admitted {
     results: Vec<PartitionResult>,
     under_way: Vec<(Vec<usize>, Routed)>,
 }
+
+/// Versions from which on the broker adds partitions to the transaction by itself, and the client
+/// knows what TRANSACTION_ABORTABLE means (KIP-890).
+const ADDS_FROM: i16 = 12;
+const ABORTABLE_FROM: i16 = 11;
 
 /// Why a batch is refused: Kafka's code and words for the client.
 type Refused = (ErrorCode, String);
@@ -45,21 +52,22 @@ pub async fn admit(
         results: Vec::new(),
         under_way: Vec::new(),
     };
-    let check = Check {
-        image: &image,
-        version,
-        acks: request.acks,
-        transactional: request.transactional_id.is_some(),
-        now_ms,
-    };
+    let check = Check { image: &image, version, acks: request.acks, now_ms };
     let mut groups: Groups<(PartitionKey, NewBatch)> = Groups::new();
+    let mut transaction = None;
     for topic in request.topics {
         let mut indexes = Vec::with_capacity(topic.partitions.len());
         for partition in topic.partitions {
             let place = admitted.results.len();
             indexes.push(partition.index);
             let mut result = nothing_appended(partition.index);
-            match check.partition(&topic.topic, partition.index, partition.records, &mut result) {
+            let checked =
+                check.partition(&topic.topic, partition.index, partition.records, &mut result);
+            let checked = checked.and_then(|(owner, key, bytes)| {
+                note_transaction(&request.transactional_id, version, &bytes, &mut transaction)?;
+                Ok((owner, key, bytes))
+            });
+            match checked {
                 Ok((owner, key, bytes)) => {
                     // The first batch stands for all of the buffer, the others for nothing.
                     let batch = NewBatch { bytes, memory: memory.take() };
@@ -76,7 +84,7 @@ pub async fn admit(
     }
     let durable = request.acks == -1;
     for (owner, places, entries) in groups.into_parts() {
-        let group = ProduceGroup { durable, now_ms, entries };
+        let group = ProduceGroup { durable, now_ms, transaction: transaction.clone(), entries };
         if let Ok(routed) = shard.route(owner, Operation::Produce(group)).await {
             admitted.under_way.push((places, routed));
         }
@@ -109,6 +117,40 @@ impl Admitted {
             throttle_time_ms: 0,
         }
     }
+}
+
+/// Notes whose transaction a batch is part of: all of a request are part of one.
+fn note_transaction(
+    id: &Option<StrBytes>,
+    version: i16,
+    batch: &[u8],
+    noted: &mut Option<InTransaction>,
+) -> Result<(), Refused> {
+    let Some(header) = BatchHeader::peek(batch).filter(BatchHeader::is_transactional) else {
+        return Ok(());
+    };
+    let Some(id) = id else {
+        let message = "A transactional batch needs a transactional id.".to_string();
+        return Err((ErrorCode::TransactionalIdAuthorizationFailed, message));
+    };
+    let (producer_id, producer_epoch) = (header.producer_id.get(), header.producer_epoch.get());
+    if producer_id < 0 {
+        let message = "A transactional batch needs a producer id.".to_string();
+        return Err((ErrorCode::InvalidRecord, message));
+    }
+    let first = noted.get_or_insert_with(|| InTransaction {
+        id: id.to_string(),
+        producer_id,
+        producer_epoch,
+        adds_partitions: version >= ADDS_FROM,
+        knows_abortable: version >= ABORTABLE_FROM,
+        refused: None,
+    });
+    if (first.producer_id, first.producer_epoch) != (producer_id, producer_epoch) {
+        let message = "The batches of a request are of one producer.".to_string();
+        return Err((ErrorCode::InvalidProducerIdMapping, message));
+    }
+    Ok(())
 }
 
 fn nothing_appended(index: i32) -> PartitionResult {
@@ -167,7 +209,6 @@ struct Check<'a> {
     image: &'a MetadataImage,
     version: i16,
     acks: i16,
-    transactional: bool,
     now_ms: i64,
 }
 
@@ -199,10 +240,6 @@ impl Check<'_> {
         let header = self.check_batch(&records, config)?;
         if let Some(other) = look_inside(&header, &records, config)? {
             records = other;
-        }
-        if self.transactional || header.is_transactional() {
-            let message = "transactions are not served by this broker yet".to_string();
-            return Err((ErrorCode::InvalidTxnState, message));
         }
         if config.timestamp_type == TimestampType::LogAppendTime {
             batch::stamp_append_time(&mut records, self.now_ms);

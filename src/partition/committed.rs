@@ -1,5 +1,7 @@
 //! What is asked of the partitions that hold committed offsets.
 
+use super::InTransaction;
+
 /// One committed offset.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Committed {
@@ -29,6 +31,8 @@ pub struct CommitGroup {
     /// −1: the consumer is no member.
     pub generation: i32,
     pub now_ms: i64,
+    /// They are committed with this transaction.
+    pub transaction: Option<InTransaction>,
     pub entries: Vec<CommitEntry>,
 }
 

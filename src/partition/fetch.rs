@@ -6,6 +6,8 @@ use std::rc::{Rc, Weak};
 use std::task::{Poll, Waker};
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
+use corelane_shards::log::batch::BatchHeader;
 use corelane_shards::log::EndWatcher;
 use corelane_shards::runtime::timeout;
 
@@ -71,14 +73,19 @@ pub async fn fetch(
     let deadline = Instant::now() + Duration::from_millis(group.max_wait_ms);
     loop {
         let outcomes = read_all(table, group).await;
-        let bytes: usize = outcomes.iter().flat_map(|o| &o.records).map(bytes::Bytes::len).sum();
+        let bytes: usize = outcomes.iter().flat_map(|o| &o.records).map(Bytes::len).sum();
         let failed = outcomes.iter().any(|o| o.error_code != 0);
         let left = deadline.saturating_duration_since(Instant::now());
         if bytes >= group.min_bytes || failed || left.is_zero() || watch.answer_now.get() {
             return outcomes;
         }
         watch.woken.set(false);
-        watch.missing.set((group.min_bytes - bytes) as i64);
+        let undecided = |o: &FetchOutcome| o.last_stable_offset < o.high_watermark;
+        watch.missing.set(match group.read_committed && outcomes.iter().any(undecided) {
+            // A marker, be it small, shows all that was appended before.
+            true => 1,
+            false => (group.min_bytes - bytes) as i64,
+        });
         if !register(table, group, &outcomes, watch) {
             continue; // more has come since it was read
         }
@@ -111,16 +118,9 @@ async fn read_all(table: &PartitionTable, group: &FetchGroup) -> Vec<FetchOutcom
     let mut nothing_yet = true;
     for entry in &group.entries {
         let limit = entry.max_bytes.min(left);
-        let outcome = match read_one(table, entry, limit, nothing_yet).await {
-            Ok(outcome) => outcome,
-            Err(code) => FetchOutcome {
-                error_code: code.code(),
-                high_watermark: -1,
-                log_start_offset: -1,
-                records: Vec::new(),
-            },
-        };
-        let bytes: usize = outcome.records.iter().map(bytes::Bytes::len).sum();
+        let read = read_one(table, entry, group.read_committed, limit, nothing_yet).await;
+        let outcome = read.unwrap_or_else(FetchOutcome::error);
+        let bytes: usize = outcome.records.iter().map(Bytes::len).sum();
         nothing_yet &= bytes == 0;
         left = left.saturating_sub(bytes);
         outcomes.push(outcome);
@@ -131,13 +131,15 @@ async fn read_all(table: &PartitionTable, group: &FetchGroup) -> Vec<FetchOutcom
 async fn read_one(
     table: &PartitionTable,
     entry: &FetchEntry,
+    read_committed: bool,
     limit: usize,
     at_least_one: bool,
 ) -> Result<FetchOutcome, ErrorCode> {
     let partition = table.find(&entry.key)?;
     partition.check_epoch(entry.leader_epoch)?;
     let log = &partition.log;
-    let end = log.safe_end();
+    let (high_watermark, last_stable_offset) = (log.safe_end(), log.last_stable());
+    let end = if read_committed { last_stable_offset } else { high_watermark };
     let failed = |error: corelane_shards::log::LogError| {
         let code = error_code(&error);
         if code == ErrorCode::CorruptMessage || code == ErrorCode::KafkaStorageError {
@@ -149,10 +151,59 @@ async fn read_one(
         Some(records) => records,
         None => log.read(entry.offset, end, limit, at_least_one).await.map_err(failed)?,
     };
+    let aborted = match last_offset(&records) {
+        Some(last) if read_committed => log.aborted_between(entry.offset, last + 1),
+        _ => Vec::new(),
+    };
     Ok(FetchOutcome {
         error_code: 0,
-        high_watermark: end,
+        high_watermark,
+        last_stable_offset,
         log_start_offset: log.log_start(),
+        aborted: aborted.iter().map(|one| (one.producer_id, one.first_offset)).collect(),
         records,
     })
+}
+
+/// The last offset of whole batches, which may lie in several pieces.
+fn last_offset(pieces: &[Bytes]) -> Option<i64> {
+    let mut last = None;
+    let mut skip = 0;
+    let mut rest = pieces;
+    while let Some((piece, behind)) = rest.split_first() {
+        if skip >= piece.len() {
+            (skip, rest) = (skip - piece.len(), behind);
+            continue;
+        }
+        let header = match BatchHeader::peek(&piece[skip..]) {
+            Some(header) => header,
+            // Its header goes on in the next piece.
+            None => BatchHeader::peek(&[&piece[skip..], behind.first()?].concat())?,
+        };
+        last = Some(header.last_offset());
+        skip += usize::try_from(header.claimed_size()).ok()?;
+    }
+    last
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use corelane_shards::log::batch::{assign, build};
+
+    #[test]
+    fn the_last_batch_is_found_wherever_it_is_cut() {
+        let mut bytes = Vec::new();
+        for offset in [5, 7, 9] {
+            let mut batch = build::batch(&[b"one", b"two"], 1, None);
+            assign(&mut batch, offset, 0);
+            bytes.extend_from_slice(&batch);
+        }
+        let whole = Bytes::from(bytes);
+        for cut in 0..whole.len() {
+            let pieces = [whole.slice(..cut), whole.slice(cut..)];
+            assert_eq!(super::last_offset(&pieces), Some(10), "cut at {cut}");
+        }
+        assert_eq!(super::last_offset(&[]), None);
+    }
 }

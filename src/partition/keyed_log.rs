@@ -31,9 +31,12 @@ pub fn append(
     records: &[KeyedRecord],
     now_ms: i64,
 ) -> Result<impl Future<Output = Result<(), ErrorCode>> + use<>, ErrorCode> {
-    let pairs: Vec<build::Pair<'_>> =
-        records.iter().map(|(key, value)| (Some(&key[..]), value.as_deref())).collect();
-    append_batch(partition, &build::keyed(&pairs, now_ms, None, Codec::None), now_ms)
+    append_batch(partition, &build::keyed(&pairs(records), now_ms, None, Codec::None), now_ms)
+}
+
+/// Records as a batch is made of.
+pub fn pairs(records: &[KeyedRecord]) -> Vec<build::Pair<'_>> {
+    records.iter().map(|(key, value)| (Some(&key[..]), value.as_deref())).collect()
 }
 
 /// [`append`] for a batch that is made already.

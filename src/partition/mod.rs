@@ -24,8 +24,8 @@ pub use operation::{
 };
 pub use table::{Partition, PartitionTable, Verified};
 pub use transaction::{
-    AddToTransaction, MarkerOrder, OfTransaction, ProducerIdentity, TransactionAnswer,
-    TransactionCall, TransactionView,
+    AddToTransaction, InTransaction, MarkerOrder, OfTransaction, ProducerIdentity,
+    TransactionAnswer, TransactionCall, TransactionView,
 };
 
 use corelane_shards::log::LogError;

@@ -34,15 +34,16 @@ async fn find(table: &PartitionTable, query: &OffsetQuery) -> Result<OffsetFound
     let partition = table.find(&query.key)?;
     partition.check_epoch(query.leader_epoch)?;
     let log = &partition.log;
+    let end = if query.read_committed { log.last_stable() } else { log.safe_end() };
     let found = match query.timestamp {
-        LATEST => Some((log.safe_end(), -1)),
+        LATEST => Some((end, -1)),
         EARLIEST | EARLIEST_LOCAL => Some((log.log_start(), -1)),
         LATEST_TIERED => None,
         MAX_TIMESTAMP => match log.max_timestamp().await.map_err(|e| error_code(&e))? {
-            Some(max) => at_time(log, max).await.map_err(|e| error_code(&e))?,
+            Some(max) => at_time(log, max, end).await.map_err(|e| error_code(&e))?,
             None => None,
         },
-        time if time >= 0 => at_time(log, time).await.map_err(|e| error_code(&e))?,
+        time if time >= 0 => at_time(log, time, end).await.map_err(|e| error_code(&e))?,
         _ => return Err(ErrorCode::UnsupportedVersion),
     };
     let (offset, timestamp) = found.unwrap_or((-1, -1));
@@ -53,8 +54,8 @@ async fn find(table: &PartitionTable, query: &OffsetQuery) -> Result<OffsetFound
 /// The first record at or after a time. Compressed batches are undone on the helper thread. Where
 /// one cannot be, its first record stands for it: a consumer then gets a few records too early,
 /// none too late.
-async fn at_time(log: &Rc<Log>, time_ms: i64) -> Result<Option<(i64, i64)>, LogError> {
-    let Some(batch) = log.batch_at_time(time_ms, log.safe_end()).await? else { return Ok(None) };
+async fn at_time(log: &Rc<Log>, time_ms: i64, end: i64) -> Result<Option<(i64, i64)>, LogError> {
+    let Some(batch) = log.batch_at_time(time_ms, end).await? else { return Ok(None) };
     let Some(header) = BatchHeader::peek(&batch) else { return Ok(None) };
     let found = match header.codec() {
         Ok(Codec::None) => first_at_or_after(&batch, time_ms),

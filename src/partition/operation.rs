@@ -1,11 +1,11 @@
 use bytes::Bytes;
-use corelane_shards::log::{MovingSize, NewBatch};
+use corelane_shards::log::{MovingSize, NewBatch, ProducerView};
 use uuid::Uuid;
 
 use super::membership::{GroupView, Join, Joined, MemberCall, NotJoined, Sync, Synced};
 use super::{
-    AddToTransaction, CommitGroup, FetchGroupOffsets, GroupOffset, MarkerOrder, OfTransaction,
-    TransactionAnswer, TransactionCall, TransactionView,
+    AddToTransaction, CommitGroup, FetchGroupOffsets, GroupOffset, InTransaction, MarkerOrder,
+    OfTransaction, TransactionAnswer, TransactionCall, TransactionView,
 };
 use crate::wire::ErrorCode;
 
@@ -29,6 +29,7 @@ pub enum Operation {
     Epochs(Vec<EpochQuery>),
     Trim(Vec<Trim>),
     Sizes(Vec<PartitionKey>),
+    Producers(Vec<PartitionKey>),
     Move(Vec<MoveOrder>),
     JoinGroup(OfGroup<Join>),
     SyncGroup(OfGroup<Sync>),
@@ -58,6 +59,7 @@ pub enum Outcome {
     Trim(Vec<Result<i64, ErrorCode>>),
     /// `None` where a log is not open.
     Sizes(Vec<Option<LogSize>>),
+    Producers(Vec<Result<Vec<ProducerView>, ErrorCode>>),
     /// Kafka's error codes; 0: the move has begun.
     Move(Vec<i16>),
     JoinGroup(Result<Joined, NotJoined>),
@@ -88,6 +90,8 @@ pub struct ProduceGroup {
     /// Whether they must be durable before they are answered (`acks=all`).
     pub durable: bool,
     pub now_ms: i64,
+    /// Of a producer with a transactional id.
+    pub transaction: Option<InTransaction>,
     pub entries: Vec<(PartitionKey, NewBatch)>,
 }
 
@@ -100,6 +104,8 @@ pub struct ProduceOutcome {
 }
 
 pub struct FetchGroup {
+    /// Only what is stable is read.
+    pub read_committed: bool,
     /// Chosen by the asking shard, to call for an early answer.
     pub token: u64,
     pub min_bytes: usize,
@@ -121,13 +127,33 @@ pub struct FetchEntry {
 pub struct FetchOutcome {
     pub error_code: i16,
     pub high_watermark: i64,
+    pub last_stable_offset: i64,
     pub log_start_offset: i64,
+    /// Producer and first offset of aborted transactions that the records are part of, where only
+    /// what is stable was read.
+    pub aborted: Vec<(i64, i64)>,
     pub records: Vec<Bytes>,
+}
+
+impl FetchOutcome {
+    /// Nothing, for this reason.
+    pub fn error(code: ErrorCode) -> FetchOutcome {
+        FetchOutcome {
+            error_code: code.code(),
+            high_watermark: -1,
+            last_stable_offset: -1,
+            log_start_offset: -1,
+            aborted: Vec::new(),
+            records: Vec::new(),
+        }
+    }
 }
 
 pub struct OffsetQuery {
     pub key: PartitionKey,
     pub leader_epoch: i32,
+    /// Only what is stable counts.
+    pub read_committed: bool,
     /// A time in ms, or one of Kafka's negative names for an end of the log.
     pub timestamp: i64,
 }

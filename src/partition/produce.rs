@@ -3,9 +3,10 @@
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
-use corelane_shards::log::{AppendWaiter, Durability, LogError};
+use corelane_shards::log::batch::BatchHeader;
+use corelane_shards::log::{AppendWaiter, Durability, LogError, NewBatch};
 
-use super::{error_code, PartitionTable, ProduceGroup, ProduceOutcome};
+use super::{error_code, InTransaction, Partition, PartitionTable, ProduceGroup, ProduceOutcome};
 use crate::wire::ErrorCode;
 
 /// Called once with the outcome of every entry.
@@ -58,7 +59,11 @@ pub fn produce(table: &PartitionTable, group: ProduceGroup, done: Done) {
     });
     for (index, (key, batch)) in group.entries.into_iter().enumerate() {
         op.outcomes.borrow_mut().push(ProduceOutcome::default());
-        let outcome = match table.find(&key) {
+        let found = table.find(&key).and_then(|partition| {
+            may_append(&partition, group.transaction.as_ref(), &batch)?;
+            Ok(partition)
+        });
+        let outcome = match found {
             Err(code) => Err(not_here(code)),
             Ok(partition) => {
                 let waiter = Some((Rc::clone(&op) as Rc<dyn AppendWaiter>, index));
@@ -85,6 +90,21 @@ pub fn produce(table: &PartitionTable, group: ProduceGroup, done: Done) {
         }
     }
     op.finish_one();
+}
+
+/// A batch that begins a transaction here was asked for at the coordinator, and none ends meanwhile.
+fn may_append(
+    partition: &Partition,
+    transaction: Option<&InTransaction>,
+    batch: &NewBatch,
+) -> Result<(), ErrorCode> {
+    let Some(transaction) = transaction else { return Ok(()) };
+    let header = BatchHeader::peek(&batch.bytes).filter(BatchHeader::is_transactional);
+    let Some(producer) = header.map(|header| header.producer_id.get()) else { return Ok(()) };
+    match partition.may_be_in_transaction(producer) {
+        true => Ok(()),
+        false => Err(transaction.refusal(ErrorCode::NotEnoughReplicas)),
+    }
 }
 
 fn not_here(code: ErrorCode) -> ProduceOutcome {

@@ -37,6 +37,11 @@ impl Partition {
         Partition { log, leader_epoch: Cell::new(leader_epoch), verified: Verified::default() }
     }
 
+    /// Whether a producer's transaction may go on here, or begin now.
+    pub fn may_be_in_transaction(&self, producer_id: i64) -> bool {
+        self.log.is_in_transaction(producer_id) || self.verified.take(producer_id)
+    }
+
     /// Compares the leader epoch that a client believes in with ours (KIP-320).
     pub fn check_epoch(&self, claimed: i32) -> Result<(), ErrorCode> {
         let ours = self.leader_epoch.get();

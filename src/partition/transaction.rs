@@ -78,3 +78,39 @@ pub struct MarkerOrder {
     pub coordinator_epoch: i32,
     pub commit: bool,
 }
+
+/// Whose transaction batches are part of. They are appended once its coordinator has said that the
+/// partitions are in it (KIP-890).
+#[derive(Debug, Clone)]
+pub struct InTransaction {
+    pub id: String,
+    pub producer_id: i64,
+    pub producer_epoch: i16,
+    /// The broker adds partitions to the transaction by itself (transaction version 2).
+    pub adds_partitions: bool,
+    /// The client knows what TRANSACTION_ABORTABLE means.
+    pub knows_abortable: bool,
+    /// Why the coordinator did not say so.
+    pub refused: Option<ErrorCode>,
+}
+
+impl InTransaction {
+    /// The client's code for batches that are in no transaction; `later`: the one that makes it try
+    /// again.
+    pub fn refusal(&self, later: ErrorCode) -> ErrorCode {
+        match self.refused {
+            Some(
+                ErrorCode::CoordinatorLoadInProgress
+                | ErrorCode::CoordinatorNotAvailable
+                | ErrorCode::NotCoordinator,
+            ) => later,
+            Some(ErrorCode::ConcurrentTransactions) if !self.adds_partitions => later,
+            Some(ErrorCode::ProducerFenced) => ErrorCode::InvalidProducerEpoch,
+            Some(ErrorCode::TransactionAbortable) if !self.knows_abortable => {
+                ErrorCode::InvalidTxnState
+            }
+            Some(code) => code,
+            None => ErrorCode::InvalidTxnState,
+        }
+    }
+}

@@ -44,11 +44,14 @@ pub const APIS: &[Api] = &[
     api(ApiKey::DeleteRecords, 0..=2),
     api(ApiKey::InitProducerId, 0..=5),
     api(ApiKey::OffsetForLeaderEpoch, 2..=4),
+    api(ApiKey::WriteTxnMarkers, 1..=1),
+    api(ApiKey::TxnOffsetCommit, 0..=5),
     api(ApiKey::DescribeConfigs, 1..=4),
     api(ApiKey::AlterReplicaLogDirs, 1..=2),
     api(ApiKey::DescribeLogDirs, 1..=4),
     api(ApiKey::CreatePartitions, 0..=3),
     api(ApiKey::DescribeCluster, 0..=2),
+    api(ApiKey::DescribeProducers, 0..=0),
 ];
 
 /// The table's row for `key`, if it is served.

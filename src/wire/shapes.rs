@@ -223,5 +223,34 @@ const SHAPES: &[Shape] = &[
             all(BYTE),
         ],
     ),
+    shape(
+        ApiKey::WriteTxnMarkers,
+        1,
+        &[all(list(&Kind::Group(&[
+            all(I64),
+            all(I16),
+            all(BYTE),
+            all(list(&Kind::Group(&[all(TEXT), all(list(&I32))]))),
+            all(I32),
+        ])))],
+    ),
+    shape(
+        ApiKey::TxnOffsetCommit,
+        3,
+        &[
+            all(TEXT),
+            all(TEXT),
+            all(I64),
+            all(I16),
+            from(3, I32),
+            from(3, TEXT),
+            from(3, TEXT),
+            all(list(&Kind::Group(&[
+                all(TEXT),
+                all(list(&Kind::Group(&[all(I32), all(I64), from(2, I32), all(TEXT)]))),
+            ]))),
+        ],
+    ),
+    shape(ApiKey::DescribeProducers, 0, &[all(list(&Kind::Group(&[all(TEXT), all(list(&I32))])))]),
     shape(ApiKey::DescribeCluster, 0, &[all(BYTE), from(1, BYTE), from(2, BYTE)]),
 ];
