@@ -1,5 +1,6 @@
 //! Compaction on a simulated disk, over power cuts and kills: whoever reads all of the log and keeps
-//! the last value of each key has what he would have without it.
+//! the last value of each key has what he would have without it. Some records are part of
+//! transactions: readers leave out what was aborted, as consumers do.
 
 mod support;
 
@@ -10,9 +11,11 @@ use std::time::Duration;
 use bytes::BytesMut;
 use corelane_shards::disk::sim::{Faults, SimDisk};
 use corelane_shards::log::batch::build::{keyed, Pair};
-use corelane_shards::log::batch::{undone_records, BatchHeader, Codec, Record};
+use corelane_shards::log::batch::{
+    transactional, undone_records, BatchHeader, Codec, Marker, Record,
+};
 use corelane_shards::log::{
-    AppendWaiter, Cleaner, Durability, Log, LogConfig, LogEnv, LogError, Pace,
+    Aborted, AppendWaiter, Cleaner, Durability, Log, LogConfig, LogEnv, LogError, Pace,
 };
 use corelane_shards::runtime::yield_now;
 use support::random::{Answers, Draw};
@@ -26,6 +29,8 @@ struct Sent {
     offset: i64,
     key: Vec<u8>,
     value: Option<Vec<u8>>,
+    /// Part of a transaction that was aborted.
+    aborted: bool,
 }
 
 impl Sent {
@@ -40,6 +45,8 @@ struct World {
     log: Rc<Log>,
     draw: Draw,
     sent: Vec<Sent>,
+    /// What producers sent in the transactions that they have open.
+    open: BTreeMap<i64, Vec<usize>>,
     start: i64,
     now_ms: i64,
     faults: Faults,
@@ -69,7 +76,7 @@ impl World {
         let faults = Faults { delay: draw.of(&[0, 1, 4]) as u32, ..Faults::default() };
         disk.set_faults(faults);
         let (log, sent) = (log.expect("creates"), Vec::new());
-        World { disk, env, log, draw, sent, start: 0, now_ms: 1_000, faults }
+        World { disk, env, log, draw, sent, open: BTreeMap::new(), start: 0, now_ms: 1_000, faults }
     }
 
     async fn step(&mut self) {
@@ -101,18 +108,40 @@ impl World {
                 records.iter().map(|(key, value)| (Some(&key[..]), value.as_deref())).collect();
             let codecs = [Codec::None, Codec::Gzip, Codec::Snappy, Codec::Lz4, Codec::Zstd];
             let codec = codecs[self.draw.below(5) as usize];
-            let batch = keyed(&pairs, self.now_ms, None, codec);
+            let producer = self.draw.of(&[0, 0, 0, 0, 7, 8]) as i64;
+            let batch = match producer {
+                0 => keyed(&pairs, self.now_ms, None, codec),
+                producer => transactional(&pairs, self.now_ms, producer, 0, false),
+            };
             let waiter = Some((Rc::clone(&answers) as Rc<dyn AppendWaiter>, 0));
             answers.open.set(answers.open.get() + 1);
             let batch = BytesMut::from(&batch[..]);
             let done = self.log.append(batch, 0, Durability::Durable, self.now_ms, waiter);
             let base = done.expect("appends").base_offset;
             for (offset, (key, value)) in (base..).zip(records) {
-                self.sent.push(Sent { offset, key, value });
+                if producer > 0 {
+                    self.open.entry(producer).or_default().push(self.sent.len());
+                }
+                self.sent.push(Sent { offset, key, value, aborted: false });
+            }
+            if self.draw.below(4) == 0 {
+                self.end_transaction(&answers);
             }
         }
         answers.all().await;
         assert!(answers.failed.borrow().is_empty());
+    }
+
+    fn end_transaction(&mut self, answers: &Rc<Answers>) {
+        let Some((producer, sent)) = self.open.pop_first() else { return };
+        let commit = self.draw.below(2) == 0;
+        sent.into_iter().for_each(|at| self.sent[at].aborted = !commit);
+        let marker = Marker { commit, coordinator_epoch: 0 }.batch(producer, 0, self.now_ms);
+        let waiter = Some((Rc::clone(answers) as Rc<dyn AppendWaiter>, 0));
+        answers.open.set(answers.open.get() + 1);
+        let marker = BytesMut::from(&marker[..]);
+        let done = self.log.append(marker, 0, Durability::Durable, self.now_ms, waiter);
+        assert!(!done.expect("appends").duplicate);
     }
 
     fn cleaner(&mut self) -> Cleaner {
@@ -135,10 +164,11 @@ impl World {
         self.log.delete_expired(0).await.expect("deletes");
     }
 
-    /// Where the last value of every key is, deleted ones left out.
-    fn expected(&self) -> BTreeMap<String, i64> {
+    /// Where the last value of every key below `end` is, deleted and aborted ones left out.
+    fn expected(&self, end: i64) -> BTreeMap<String, i64> {
         let mut last = BTreeMap::new();
-        for sent in self.sent.iter().filter(|sent| sent.offset >= self.start) {
+        let there = |sent: &&Sent| (self.start..end).contains(&sent.offset) && !sent.aborted;
+        for sent in self.sent.iter().filter(there) {
             match &sent.value {
                 Some(_) => drop(last.insert(sent.name(), sent.offset)),
                 None => drop(last.remove(&sent.name())),
@@ -149,7 +179,7 @@ impl World {
 
     async fn check(&mut self) {
         let mut last = BTreeMap::new();
-        let (mut offset, end) = (self.start, self.log.safe_end());
+        let (mut offset, end) = (self.start, self.log.last_stable());
         let mut before = -1;
         while offset < end {
             let limit = self.draw.of(&[1, 1_000, 1 << 20]);
@@ -161,9 +191,15 @@ impl World {
             if read.is_empty() {
                 break; // the rest was compacted away
             }
+            let mut aborted = self.log.aborted_between(offset, last_offset(&read) + 1);
             let mut rest = &read[..];
             while let Some(header) = BatchHeader::peek(rest) {
                 let size = header.claimed_size() as usize;
+                if is_left_out(&mut aborted, &header, &rest[..size]) {
+                    offset = header.last_offset() + 1;
+                    rest = &rest[size..];
+                    continue;
+                }
                 let undone = undone_records(&header, &rest[..size]).expect("reads");
                 let mut records = &undone[..];
                 while let Some(record) = Record::take(&mut records) {
@@ -186,7 +222,7 @@ impl World {
                 rest = &rest[size..];
             }
         }
-        assert_eq!(last, self.expected());
+        assert_eq!(last, self.expected(end));
     }
 
     async fn restart(&mut self) {
@@ -225,6 +261,31 @@ impl World {
         assert_eq!(self.log.log_start(), self.start);
         self.disk.set_faults(self.faults);
         self.check().await;
+    }
+}
+
+fn last_offset(mut read: &[u8]) -> i64 {
+    let mut last = 0;
+    while let Some(header) = BatchHeader::peek(read) {
+        last = header.last_offset();
+        read = &read[header.claimed_size() as usize..];
+    }
+    last
+}
+
+/// Whether a consumer that reads committed records leaves a batch out; `aborted` as the broker says.
+fn is_left_out(aborted: &mut Vec<Aborted>, header: &BatchHeader, batch: &[u8]) -> bool {
+    let (producer, offset) = (header.producer_id.get(), header.base_offset.get());
+    let of = |one: &Aborted| one.producer_id == producer && one.first_offset <= offset;
+    match Marker::of(header, batch) {
+        Some(marker) => {
+            // The oldest: the next one has not begun.
+            if let Some(at) = aborted.iter().position(of).filter(|_| !marker.commit) {
+                aborted.remove(at);
+            }
+            true
+        }
+        None => header.is_transactional() && aborted.iter().any(of),
     }
 }
 

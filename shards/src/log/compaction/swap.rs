@@ -49,14 +49,13 @@ impl Log {
     ) -> Result<(), LogError> {
         let base = group[0];
         let (offsets, times) = index.encode();
+        disk::write_small(&file_path(&self.dir(), base, "index.cleaned"), offsets).await?;
+        disk::write_small(&file_path(&self.dir(), base, "timeindex.cleaned"), times).await?;
         let aborted = aborted::encode(&self.state.borrow().aborted_in(group));
-        let indexes = [("index", offsets), ("timeindex", times), ("txnindex", aborted)];
-        for (extension, content) in indexes {
-            if extension == MAYBE && content.is_empty() {
-                continue;
-            }
-            let path = file_path(&self.dir(), base, &format!("{extension}.cleaned"));
-            disk::write_small(&path, content).await?;
+        if !aborted.is_empty() {
+            // Unlike the others it cannot be built anew: it is durable before it has its place.
+            let path = file_path(&self.dir(), base, &format!("{MAYBE}.cleaned"));
+            disk::replace_file(&path, aborted).await?;
         }
         if !group.iter().all(|base| self.state.borrow().find(*base).is_some()) {
             // Deleted meanwhile, by retention or with its topic.
