@@ -1,14 +1,16 @@
 //! What is asked of groups that this shard coordinates, whoever asked.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::rc::Rc;
+use std::time::Duration;
 
-use corelane_shards::runtime::spawn_guarded;
+use corelane_shards::runtime::{sleep, spawn_guarded, yield_now};
 
 use super::Shard;
 use crate::clock::now_ms;
+use crate::group::Reads;
 use crate::partition::membership::{GroupView, Join, MemberCall, MemberSays, NotJoined, Sync};
-use crate::partition::{CommitGroup, OfGroup, Outcome, Partition, PartitionKey};
+use crate::partition::{CommitGroup, GroupOffset, OfGroup, Outcome, Partition, PartitionKey};
 use crate::wire::ErrorCode;
 
 impl Shard {
@@ -70,8 +72,10 @@ impl Shard {
             view.members.clear();
         }
         let known: HashSet<String> = views.iter().map(|view| view.group.clone()).collect();
-        let others = self.coordinators.groups().into_iter().filter(|group| !known.contains(group));
-        views.extend(others.map(only_offsets));
+        for index in self.coordinators.partitions() {
+            let groups = self.coordinators.groups(index).into_iter();
+            views.extend(groups.filter(|group| !known.contains(group)).map(only_offsets));
+        }
         views
     }
 
@@ -87,7 +91,7 @@ impl Shard {
         }
     }
 
-    /// Offsets of a group that has members are theirs to commit.
+    /// Offsets of topics that members read are theirs to commit, and a group that has members stays.
     pub(super) fn delete_offsets(
         self: &Rc<Self>,
         call: OfGroup<Option<Vec<(String, i32)>>>,
@@ -95,24 +99,54 @@ impl Shard {
     ) {
         let OfGroup { partition, group, what: only } = call;
         let may = self.coordinators.check(partition).and_then(|()| match () {
-            () if self.members.has_members(&group) && only.is_some() => {
-                Err(ErrorCode::GroupSubscribedToTopic)
-            }
+            () if self.members.contains(&group) && only.is_some() => self.members.reads(&group),
             () if self.members.has_members(&group) => Err(ErrorCode::NonEmptyGroup),
-            () if self.coordinators.has_offsets(partition, &group) => Ok(()),
-            () if self.members.contains(&group) => Ok(()),
+            () if self.members.contains(&group) => Ok(Reads::These(BTreeSet::new())),
+            () if self.coordinators.has_offsets(partition, &group) => {
+                Ok(Reads::These(BTreeSet::new()))
+            }
             () => Err(ErrorCode::GroupIdNotFound),
         });
-        if let Err(code) = may {
-            return answer(Outcome::DeleteOffsets(Err(code)));
-        }
+        let reads = match may {
+            Ok(reads) => reads,
+            Err(code) => return answer(Outcome::DeleteOffsets(Err(code))),
+        };
+        let mut kept = Vec::new();
+        let only: Option<Vec<(String, i32)>> = only.map(|mut only| {
+            kept.extend(only.extract_if(.., |(topic, _)| reads.contains(topic)).map(|(t, _)| t));
+            only
+        });
         let forgotten = if only.is_none() { self.members.forget(&group) } else { None };
         let shard = Rc::clone(self);
         spawn_guarded(&self.gate, "delete offsets", async move {
             let (only, now) = (only.as_deref(), now_ms());
             let forget = shard.coordinators.forget(partition, &group, only, forgotten, now);
-            answer(Outcome::DeleteOffsets(forget.await));
+            answer(Outcome::DeleteOffsets(forget.await.map(|()| kept)));
         });
+    }
+
+    /// Looks for offsets that have had their time, and for groups of which nothing is left, for ever.
+    pub(super) async fn expire_offsets(&self) {
+        let retention_ms = self.config.offsets_retention_ms;
+        loop {
+            sleep(Duration::from_millis(self.config.offsets_retention_check_ms)).await;
+            for index in self.coordinators.partitions() {
+                let mut groups: BTreeSet<String> =
+                    self.coordinators.groups(index).into_iter().collect();
+                groups.extend(self.members.of_partition(index));
+                for group in groups {
+                    let now = now_ms();
+                    let expiry = self.members.expiry(&group);
+                    let is_over = |offset: &GroupOffset| {
+                        let commit_ms = offset.committed.commit_ms;
+                        expiry.is_over(&offset.topic, commit_ms, now, retention_ms)
+                    };
+                    let rest = || self.members.forget(&group);
+                    self.coordinators.expire(index, &group, is_over, rest, now);
+                    yield_now().await;
+                }
+            }
+        }
     }
 
     pub(super) fn commit_offsets(

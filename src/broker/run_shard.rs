@@ -118,6 +118,10 @@ pub(super) async fn run_shard(
         spawn_local(async move { shard.members.run().await })
     };
     let cleaner = spawn_cleaner(&shard, &context);
+    let expiry = {
+        let shard = Rc::clone(&shard);
+        context.background.spawn(async move { shard.expire_offsets().await })
+    };
     let _ = launch.ready.send(());
     let accepting = Gate::new();
     let shutdown = context.shutdown.clone();
@@ -138,7 +142,7 @@ pub(super) async fn run_shard(
         let _ = launch.ready.send(());
         shutdown.requested().await;
     }
-    drop((updates, retention, cleaner, members));
+    drop((updates, retention, cleaner, expiry, members));
     stop_shard(&shard, &launch).await;
     drop(mesh_pass);
     mesh.join().await;

@@ -163,6 +163,14 @@ pub const KEYS: &[Key] = &[
         c.offset_metadata_max_bytes = number(v, 0, 32_767)?;
         Ok(())
     }),
+    key("offsets.retention.minutes", "10080", "Minutes after which offsets are forgotten: from the moment when a group's last member left, else from their commit, if nobody in the group reads their topic; 0: at the next look.", |c, v| {
+        c.offsets_retention_ms = number(v, 0, i64::from(i32::MAX))? * 60_000;
+        Ok(())
+    }),
+    key("offsets.retention.check.interval.ms", "600000", "Time between two looks for offsets and groups to forget.", |c, v| {
+        c.offsets_retention_check_ms = number(v, 1, i64::MAX)? as u64;
+        Ok(())
+    }),
     key("group.initial.rebalance.delay.ms", "3000", "Time that a new group's first members wait for more.", |c, v| {
         c.group_limits.initial_rebalance_delay_ms = number(v, 0, i32::MAX)?.into();
         Ok(())

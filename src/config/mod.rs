@@ -59,6 +59,8 @@ pub struct BrokerConfig {
     pub move_bytes_per_second: u64,
     pub offsets_partitions: i32,
     pub offset_metadata_max_bytes: usize,
+    pub offsets_retention_ms: i64,
+    pub offsets_retention_check_ms: u64,
     pub group_limits: GroupLimits,
     pub transactions: TransactionLimits,
     pub consumer_limits: ConsumerLimits,
@@ -96,6 +98,8 @@ impl Default for BrokerConfig {
             move_bytes_per_second: 0,
             offsets_partitions: 50,
             offset_metadata_max_bytes: 4096,
+            offsets_retention_ms: 10_080 * 60_000,
+            offsets_retention_check_ms: 600_000,
             group_limits: GroupLimits {
                 initial_rebalance_delay_ms: 3_000,
                 min_session_timeout_ms: 6_000,

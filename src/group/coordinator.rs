@@ -15,8 +15,8 @@ use crate::partition::keyed_log::{
     append, append_batch, append_durably, pairs, read_all, KeyedRecord,
 };
 use crate::partition::{
-    CommitEntry, CommitGroup, Committed, FetchGroupOffsets, GroupOffset, InTransaction, Partition,
-    PartitionKey,
+    CommitEntry, CommitGroup, Committed, FetchGroupOffsets, FetchedOffsets, GroupOffset,
+    InTransaction, Partition, PartitionKey,
 };
 use crate::wire::ErrorCode;
 
@@ -166,15 +166,53 @@ impl Coordinators {
         };
     }
 
-    /// Groups that have committed something, of all partitions that are loaded.
-    pub fn groups(&self) -> Vec<String> {
-        let mut groups = Vec::new();
-        for (_, loaded) in self.partitions.borrow().values() {
-            if let Some(Ok(offsets)) = &*loaded.offsets.borrow() {
-                groups.extend(offsets.groups().cloned());
+    /// Numbers of the partitions that are served.
+    pub fn partitions(&self) -> Vec<i32> {
+        let mut served: Vec<i32> = self.partitions.borrow().keys().copied().collect();
+        served.retain(|index| self.check(*index).is_ok());
+        served
+    }
+
+    /// Groups of a partition that have committed something.
+    pub fn groups(&self, index: i32) -> Vec<String> {
+        let Ok(loaded) = self.find(index) else { return Vec::new() };
+        let offsets = loaded.offsets.borrow();
+        match &*offsets {
+            Some(Ok(offsets)) => offsets.groups().cloned().collect(),
+            _ => Vec::new(),
+        }
+    }
+
+    /// Forgets offsets of a group that have had their time, and, where nothing is left, what `rest`
+    /// says. Nobody waits for it: what a crash brings back is forgotten once more.
+    pub fn expire(
+        &self,
+        index: i32,
+        group: &str,
+        is_over: impl Fn(&GroupOffset) -> bool,
+        rest: impl FnOnce() -> Option<KeyedRecord>,
+        now_ms: i64,
+    ) {
+        let Ok(loaded) = self.find(index) else { return };
+        let mut held = loaded.offsets.borrow_mut();
+        let Some(Ok(offsets)) = &mut *held else { return };
+        let mut records = Vec::new();
+        for offset in offsets.of_group(group) {
+            let (topic, partition) = (&offset.topic, offset.partition);
+            if is_over(&offset) && !offsets.is_pending(group, topic, partition) {
+                records.push((encode_key(group, topic, partition), None));
+                offsets.set(group, topic, partition, None);
             }
         }
-        groups
+        if offsets.of_group(group).is_empty() && !offsets.is_any_pending(group) {
+            records.extend(rest());
+        }
+        if records.is_empty() {
+            return;
+        }
+        if let Err(code) = append(&loaded.of, &records, now_ms).map(drop) {
+            tracing::warn!(group, "offsets that have had their time stay in the log: {code:?}");
+        }
     }
 
     /// Whether a group has committed something.
@@ -241,20 +279,32 @@ impl Coordinators {
     ///
     /// # Errors
     /// Kafka's code for the group.
-    pub fn fetch(&self, fetch: &FetchGroupOffsets) -> Result<Vec<GroupOffset>, ErrorCode> {
+    pub fn fetch(&self, fetch: &FetchGroupOffsets) -> Result<FetchedOffsets, ErrorCode> {
         let loaded = self.find(fetch.partition)?;
         let offsets = loaded.offsets.borrow();
         let Some(Ok(offsets)) = &*offsets else { return Err(ErrorCode::CoordinatorLoadInProgress) };
-        let Some(topics) = &fetch.topics else { return Ok(offsets.of_group(&fetch.group)) };
-        let mut found = Vec::new();
+        let group = &fetch.group;
+        let is_unstable = |topic: &str, partition| {
+            fetch.require_stable && offsets.is_pending(group, topic, partition)
+        };
+        let mut found = FetchedOffsets::default();
+        let Some(topics) = &fetch.topics else {
+            for offset in offsets.of_group(group) {
+                match is_unstable(&offset.topic, offset.partition) {
+                    true => found.unstable.push((offset.topic, offset.partition)),
+                    false => found.offsets.push(offset),
+                }
+            }
+            return Ok(found);
+        };
         for (topic, partitions) in topics {
             for &partition in partitions {
-                let committed = offsets.get(&fetch.group, topic, partition).cloned();
-                found.extend(committed.map(|committed| GroupOffset {
-                    topic: topic.clone(),
-                    partition,
-                    committed,
-                }));
+                if is_unstable(topic, partition) {
+                    found.unstable.push((topic.clone(), partition));
+                } else if let Some(committed) = offsets.get(group, topic, partition) {
+                    let (topic, committed) = (topic.clone(), committed.clone());
+                    found.offsets.push(GroupOffset { topic, partition, committed });
+                }
             }
         }
         Ok(found)

@@ -2,7 +2,7 @@
 //! gives them, its records to the log, and its clock.
 
 use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -11,6 +11,7 @@ use corelane_shards::runtime::{sleep, spawn_guarded, Gate, Signal};
 use super::classic::{
     Answer, Group, GroupLimits, GroupView, Join, Joined, NotJoined, Sync, Synced, Token, Write,
 };
+use super::expiry::{Expiry, Reads};
 use super::loading::SavedGroups;
 use super::record::{encode_group, encode_group_key};
 use super::served::ServedGroups;
@@ -169,6 +170,31 @@ impl Members {
     /// Whether somebody is in a group.
     pub fn has_members(&self, group: &str) -> bool {
         self.groups.borrow().get(group).is_some_and(|group| !group.is_empty())
+    }
+
+    /// What the members of a group read.
+    ///
+    /// # Errors
+    /// Its members are no consumers: that is not known.
+    pub fn reads(&self, group: &str) -> Result<Reads, ErrorCode> {
+        match self.groups.borrow().get(group) {
+            Some(group) if group.has_members() && !group.is_of_consumers() => {
+                Err(ErrorCode::NonEmptyGroup)
+            }
+            Some(group) => Ok(group.reads()),
+            None => Ok(Reads::These(BTreeSet::new())),
+        }
+    }
+
+    /// When a group's offsets are forgotten.
+    pub fn expiry(&self, group: &str) -> Expiry {
+        let groups = self.groups.borrow();
+        groups.get(group).map_or_else(Expiry::of_offsets_only, Group::expiry)
+    }
+
+    /// Groups of a partition of the offsets topic.
+    pub fn of_partition(&self, partition: i32) -> Vec<String> {
+        self.groups.borrow().of_partition(partition)
     }
 
     /// A group as it is shown.

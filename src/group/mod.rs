@@ -1,7 +1,7 @@
 //! Consumer groups. What they have committed: `record` has Kafka's formats in `__consumer_offsets`,
 //! `loading` tells its records apart, `offsets` is what those of offsets come to (pure), `coordinator`
 //! the shell on the shard that owns a partition of that topic: it reads the log when the partition is
-//! opened, and appends to it. Who is in them: `classic` is the state machine (pure), `served` the groups
+//! opened, and appends to it; `expiry` says when they are forgotten (pure). Who is in them: `classic` is the state machine (pure), `served` the groups
 //! of a shard, `members` the shell around them.
 //!
 //! Knowingly missing: the protocol of KIP-848.
@@ -9,6 +9,7 @@
 pub mod classic;
 pub mod consumer;
 mod coordinator;
+mod expiry;
 mod loading;
 mod members;
 mod offsets;
@@ -16,6 +17,7 @@ mod record;
 mod served;
 
 pub use coordinator::Coordinators;
+pub use expiry::{Expiry, Reads};
 pub use loading::SavedGroups;
 pub use members::Members;
 

@@ -15,6 +15,8 @@ pub struct Offsets {
     groups: HashMap<String, OfGroup>,
     /// What open transactions of a producer will commit.
     pending: HashMap<i64, Vec<(Place, Option<Committed>)>>,
+    /// How many of those there are for each.
+    pending_places: BTreeMap<Place, usize>,
 }
 
 impl Offsets {
@@ -67,7 +69,10 @@ impl Offsets {
         let place = decode_key(key)?;
         let committed = value.map(decode_value).transpose()?;
         match transaction {
-            Some(producer) => self.pending.entry(producer).or_default().push((place, committed)),
+            Some(producer) => {
+                *self.pending_places.entry(place.clone()).or_default() += 1;
+                self.pending.entry(producer).or_default().push((place, committed));
+            }
             None => self.put(place, committed),
         }
         Ok(())
@@ -75,10 +80,28 @@ impl Offsets {
 
     /// A producer's transaction has ended.
     pub fn end_transaction(&mut self, producer: i64, commit: bool) {
-        let pending = self.pending.remove(&producer).unwrap_or_default();
-        if commit {
-            pending.into_iter().for_each(|(place, committed)| self.put(place, committed));
+        for (place, committed) in self.pending.remove(&producer).unwrap_or_default() {
+            match self.pending_places.get_mut(&place) {
+                Some(count) if *count > 1 => *count -= 1,
+                _ => drop(self.pending_places.remove(&place)),
+            }
+            if commit {
+                self.put(place, committed);
+            }
         }
+    }
+
+    /// Whether open transactions will commit something for a partition.
+    pub fn is_pending(&self, group: &str, topic: &str, partition: i32) -> bool {
+        let (group, topic) = (group.to_string(), topic.to_string());
+        self.pending_places.contains_key(&Place { group, topic, partition })
+    }
+
+    /// Whether open transactions will commit something for a group.
+    pub fn is_any_pending(&self, group: &str) -> bool {
+        let first = Place { group: group.to_string(), topic: String::new(), partition: i32::MIN };
+        let next = self.pending_places.range(first..).next();
+        next.is_some_and(|(place, _)| place.group == group)
     }
 
     fn put(&mut self, place: Place, committed: Option<Committed>) {
@@ -129,7 +152,10 @@ mod tests {
             let mut offsets = Offsets::default();
             offsets.apply(Some(7), &key, Some(&value)).expect("applies");
             assert_eq!(offsets.get("g", "t", 0), None);
+            assert!(offsets.is_pending("g", "t", 0) && offsets.is_any_pending("g"));
+            assert!(!offsets.is_pending("g", "t", 1) && !offsets.is_any_pending("f"));
             offsets.end_transaction(7, commit);
+            assert!(!offsets.is_pending("g", "t", 0) && !offsets.is_any_pending("g"));
             assert_eq!(offsets.get("g", "t", 0).is_some(), commit);
         }
     }

@@ -1,5 +1,5 @@
 //! DeleteGroups (key 42), versions 0–2, and OffsetDelete (key 47), version 0 (KIP-229, KIP-496). A group
-//! with members keeps its offsets. (Kafka lets those of topics go that nobody in the group reads.)
+//! with members stays, and keeps the offsets of topics that they read.
 
 use kafka_protocol::messages::delete_groups_response::DeletableGroupResult;
 use kafka_protocol::messages::offset_delete_response::{
@@ -63,23 +63,24 @@ pub async fn offsets(
     }
     let answer = OffsetDeleteResponse::default();
     match delete(cx, &request.group_id, Some(places)).await {
-        Ok(()) => answer.with_topics(topics),
-        // This one is told for each partition.
-        Err(code @ ErrorCode::GroupSubscribedToTopic) => {
-            let partitions = topics.iter_mut().flat_map(|topic| &mut topic.partitions);
-            let fine = partitions.filter(|partition| partition.error_code == 0);
-            fine.for_each(|partition| partition.error_code = code.code());
+        Ok(kept) => {
+            for topic in topics.iter_mut().filter(|topic| kept.iter().any(|t| *topic.name.0 == **t))
+            {
+                let fine = topic.partitions.iter_mut().filter(|p| p.error_code == 0);
+                fine.for_each(|p| p.error_code = ErrorCode::GroupSubscribedToTopic.code());
+            }
             answer.with_topics(topics)
         }
         Err(code) => answer.with_error_code(code.code()),
     }
 }
 
+/// Topics whose offsets stay.
 async fn delete(
     cx: &RequestContext,
     group: &str,
     only: Option<Vec<(String, i32)>>,
-) -> Result<(), ErrorCode> {
+) -> Result<Vec<String>, ErrorCode> {
     if group.is_empty() {
         return Err(ErrorCode::InvalidGroupId);
     }

@@ -49,4 +49,14 @@ pub struct FetchGroupOffsets {
     pub partition: i32,
     pub group: String,
     pub topics: Option<Vec<(String, Vec<i32>)>>,
+    /// Offsets that open transactions may commit anew are not wanted (KIP-447).
+    pub require_stable: bool,
+}
+
+/// What was found of it.
+#[derive(Debug, Default)]
+pub struct FetchedOffsets {
+    pub offsets: Vec<GroupOffset>,
+    /// Partitions that open transactions will commit something for.
+    pub unstable: Vec<(String, i32)>,
 }

@@ -17,7 +17,9 @@ mod table;
 mod transaction;
 pub mod trim;
 
-pub use committed::{CommitEntry, CommitGroup, Committed, FetchGroupOffsets, GroupOffset};
+pub use committed::{
+    CommitEntry, CommitGroup, Committed, FetchGroupOffsets, FetchedOffsets, GroupOffset,
+};
 pub use operation::{
     EpochEnd, EpochQuery, FetchEntry, FetchGroup, FetchOutcome, LogSize, MoveOrder, OfGroup,
     OffsetFound, OffsetQuery, Operation, Outcome, PartitionKey, ProduceGroup, ProduceOutcome, Trim,

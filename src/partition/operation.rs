@@ -4,7 +4,7 @@ use uuid::Uuid;
 
 use super::membership::{GroupView, Join, Joined, MemberCall, NotJoined, Sync, Synced};
 use super::{
-    AddToTransaction, CommitGroup, FetchGroupOffsets, GroupOffset, InTransaction, MarkerOrder,
+    AddToTransaction, CommitGroup, FetchGroupOffsets, FetchedOffsets, InTransaction, MarkerOrder,
     OfTransaction, TransactionAnswer, TransactionCall, TransactionView,
 };
 use crate::wire::ErrorCode;
@@ -67,9 +67,10 @@ pub enum Outcome {
     Members(Vec<Result<(), ErrorCode>>),
     ListGroups(Vec<GroupView>),
     DescribeGroup(Result<GroupView, ErrorCode>),
-    DeleteOffsets(Result<(), ErrorCode>),
+    /// Topics whose offsets stay, because members read them.
+    DeleteOffsets(Result<Vec<String>, ErrorCode>),
     CommitOffsets(Result<(), ErrorCode>),
-    FetchOffsets(Result<Vec<GroupOffset>, ErrorCode>),
+    FetchOffsets(Result<FetchedOffsets, ErrorCode>),
     AddToTransaction(Result<(), ErrorCode>),
     Transaction(TransactionAnswer),
     DescribeTransaction(Result<TransactionView, ErrorCode>),

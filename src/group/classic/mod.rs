@@ -1,7 +1,7 @@
 //! A group of the classic protocol as a pure state machine: what members ask comes in with the time,
 //! answers go out, and records that have to be durable before other answers do. `join` is about who is
 //! in, `rebalance` about the next generation, `sync` about who gets what in it, `storing` about what
-//! outlives the broker, `timing` about those that say nothing any more; `roster` and `pending` hold the
+//! outlives the broker, `timing` about those that say nothing any more, `subscription` about what members read; `roster` and `pending` hold the
 //! members. The rules are those of Kafka's GroupCoordinator (KIP-62, KIP-345, KIP-394, KIP-814).
 
 mod join;
@@ -9,6 +9,7 @@ mod pending;
 mod rebalance;
 mod roster;
 mod storing;
+mod subscription;
 mod sync;
 mod timing;
 
@@ -104,6 +105,11 @@ impl Group {
     /// Whether nobody is in it, nor about to be.
     pub fn is_empty(&self) -> bool {
         self.members.is_empty() && self.pending.is_empty()
+    }
+
+    /// Whether somebody is in it.
+    pub fn has_members(&self) -> bool {
+        !self.members.is_empty()
     }
 
     /// Whether nobody is in it, nor ever was: there is no record of it.

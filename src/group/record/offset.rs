@@ -8,7 +8,7 @@ use crate::partition::Committed;
 use crate::wire::{Reader, WireError};
 
 /// What an offset is committed for.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Place {
     pub group: String,
     pub topic: String,
