@@ -8,27 +8,12 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use bytes::Bytes;
-use kafka_protocol::messages::join_group_request::JoinGroupRequestProtocol;
 use kafka_protocol::messages::leave_group_request::MemberIdentity;
-use kafka_protocol::messages::sync_group_request::SyncGroupRequestAssignment;
 use kafka_protocol::messages::*;
-use kafka_protocol::protocol::StrBytes;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
 use rdkafka::{ClientConfig, Message};
+use support::members::*;
 use support::{Broker, Raw, Setup, MODES};
-
-const UNKNOWN_MEMBER_ID: i16 = 25;
-const ILLEGAL_GENERATION: i16 = 22;
-const INCONSISTENT_GROUP_PROTOCOL: i16 = 23;
-const INVALID_GROUP_ID: i16 = 24;
-const INVALID_SESSION_TIMEOUT: i16 = 26;
-const REBALANCE_IN_PROGRESS: i16 = 27;
-const MEMBER_ID_REQUIRED: i16 = 79;
-const FENCED_INSTANCE_ID: i16 = 82;
-
-const QUICK: &str = "\"group.initial.rebalance.delay.ms\" = 0
-\"group.min.session.timeout.ms\" = 100
-\"offsets.topic.num.partitions\" = 3";
 
 const PARTITIONS: i32 = 8;
 const RECORDS: usize = 4_000;
@@ -91,71 +76,9 @@ fn every_record_is_read_over_members_that_come_and_go_and_a_broker_that_crashes(
     }
 }
 
-fn text(text: &str) -> StrBytes {
-    StrBytes::from_string(text.to_string())
-}
-
-fn group() -> GroupId {
-    GroupId(text("g"))
-}
-
-fn join(client: &mut Raw, version: i16, member: &str, instance: Option<&str>) -> JoinGroupResponse {
-    let request = join_request(member, instance, "range");
-    client.ask(ApiKey::JoinGroup, version, &request)
-}
-
-fn join_request(member: &str, instance: Option<&str>, protocol: &str) -> JoinGroupRequest {
-    let protocol = JoinGroupRequestProtocol::default()
-        .with_name(text(protocol))
-        .with_metadata(Bytes::from_static(b"what it wants"));
-    JoinGroupRequest::default()
-        .with_group_id(group())
-        .with_session_timeout_ms(5_000)
-        .with_rebalance_timeout_ms(5_000)
-        .with_member_id(text(member))
-        .with_group_instance_id(instance.map(text))
-        .with_protocol_type(text("consumer"))
-        .with_protocols(vec![protocol])
-}
-
-fn sync(client: &mut Raw, member: &str, generation: i32, given: &[&str]) -> SyncGroupResponse {
-    let assignment = |id: &&str| {
-        SyncGroupRequestAssignment::default()
-            .with_member_id(text(id))
-            .with_assignment(Bytes::from(format!("for {id}")))
-    };
-    let request = SyncGroupRequest::default()
-        .with_group_id(group())
-        .with_generation_id(generation)
-        .with_member_id(text(member))
-        .with_assignments(given.iter().map(assignment).collect());
-    client.ask(ApiKey::SyncGroup, 3, &request)
-}
-
-fn heartbeat(client: &mut Raw, member: &str, instance: Option<&str>, generation: i32) -> i16 {
-    let request = HeartbeatRequest::default()
-        .with_group_id(group())
-        .with_generation_id(generation)
-        .with_member_id(text(member))
-        .with_group_instance_id(instance.map(text));
-    client.ask::<HeartbeatResponse>(ApiKey::Heartbeat, 3, &request).error_code
-}
-
-fn start() -> Broker {
-    let broker = Broker::start(Setup { extra: QUICK.to_string(), ..Setup::new("single") });
-    let request = FindCoordinatorRequest::default().with_coordinator_keys(vec![text("g")]);
-    let answer: FindCoordinatorResponse = broker.client().ask(ApiKey::FindCoordinator, 4, &request);
-    assert_eq!(answer.coordinators[0].error_code, 0);
-    let mut client = broker.client();
-    support::eventually("the group is served", || {
-        heartbeat(&mut client, "nobody", None, 0) == UNKNOWN_MEMBER_ID
-    });
-    broker
-}
-
 #[test]
 fn a_member_is_told_to_come_again_joins_gets_its_share_and_goes() {
-    let broker = start();
+    let broker = start("");
     let mut client = broker.client();
     let asked = join(&mut client, 5, "", None);
     assert_eq!(asked.error_code, MEMBER_ID_REQUIRED);
@@ -192,7 +115,7 @@ fn a_member_is_told_to_come_again_joins_gets_its_share_and_goes() {
 
 #[test]
 fn what_does_not_fit_is_refused() {
-    let broker = start();
+    let broker = start("");
     let mut client = broker.client();
     let ask = |client: &mut Raw, request: &JoinGroupRequest| {
         client.ask::<JoinGroupResponse>(ApiKey::JoinGroup, 3, request).error_code
@@ -216,7 +139,7 @@ fn what_does_not_fit_is_refused() {
 
 #[test]
 fn a_static_member_that_comes_back_fences_the_one_before() {
-    let broker = start();
+    let broker = start("");
     let mut client = broker.client();
     let first = join(&mut client, 5, "", Some("one"));
     assert_eq!(first.error_code, 0);
@@ -231,7 +154,7 @@ fn a_static_member_that_comes_back_fences_the_one_before() {
 
 #[test]
 fn a_broker_that_stops_does_not_wait_for_members_that_wait() {
-    let mut broker = start();
+    let mut broker = start("");
     let mut client = broker.client();
     let id = join(&mut client, 3, "", None).member_id.to_string();
     // Nobody leads this generation any more: the second waits for its assignment.
@@ -246,7 +169,7 @@ fn a_broker_that_stops_does_not_wait_for_members_that_wait() {
 #[test]
 fn members_go_on_in_their_generation_after_a_crash_and_after_a_stop() {
     for crash in [true, false] {
-        let broker = start();
+        let broker = start("");
         let mut client = broker.client();
         let id = join(&mut client, 3, "", None).member_id.to_string();
         assert_eq!(sync(&mut client, &id, 1, &[&id]).error_code, 0);
@@ -273,7 +196,7 @@ fn members_go_on_in_their_generation_after_a_crash_and_after_a_stop() {
 
 #[test]
 fn a_static_member_comes_back_without_a_rebalance_and_fenced_ones_stay_out_after_a_crash() {
-    let broker = start();
+    let broker = start("");
     let mut client = broker.client();
     let old = join(&mut client, 5, "", Some("one")).member_id.to_string();
     assert_eq!(sync(&mut client, &old, 1, &[&old]).error_code, 0);

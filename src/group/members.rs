@@ -9,7 +9,8 @@ use std::time::Duration;
 use corelane_shards::runtime::{sleep, spawn_guarded, Gate, Signal};
 
 use super::classic::{
-    Answer, Group, GroupLimits, GroupView, Join, Joined, NotJoined, Sync, Synced, Token, Write,
+    protocol_bytes, Answer, Group, GroupLimits, GroupView, Join, Joined, NotJoined, Sync, Synced,
+    Token, Write, MEMBER_BYTES,
 };
 use super::expiry::{Expiry, Reads};
 use super::loading::SavedGroups;
@@ -102,10 +103,7 @@ impl Members {
         let refused = match () {
             () if self.stopped.get() => Some(ErrorCode::NotCoordinator),
             () if new && !join.member_id.is_empty() => Some(ErrorCode::UnknownMemberId),
-            // Members that are in come again in every rebalance: they may.
-            () if join.member_id.is_empty() && self.groups.borrow().bytes() > self.most_bytes => {
-                Some(ErrorCode::CoordinatorNotAvailable)
-            }
+            () if !self.has_room_for(group, &join) => Some(ErrorCode::CoordinatorNotAvailable),
             () => None,
         };
         if let Some(code) = refused {
@@ -122,9 +120,24 @@ impl Members {
         self.look_soon(group);
     }
 
+    /// Whether what a member brings fits into what all groups may take. Members come again in every
+    /// rebalance, with what they have.
+    fn has_room_for(&self, group: &str, join: &Join) -> bool {
+        let groups = self.groups.borrow();
+        let had = groups.get(group).and_then(|group| group.brought_by(&join.member_id));
+        let brings = protocol_bytes(&join.protocols);
+        // What no group takes is for the group to refuse.
+        let never = brings > MEMBER_BYTES;
+        never || had.is_some_and(|had| brings <= had) || groups.bytes() + brings <= self.most_bytes
+    }
+
     pub fn sync(self: &Rc<Self>, group: &str, mut sync: Sync, answer: SyncAnswer) {
         if self.stopped.get() {
             return answer(Err(ErrorCode::NotCoordinator));
+        }
+        let brings: usize = sync.assignments.iter().map(|(_, bytes)| bytes.len()).sum();
+        if brings > 0 && self.groups.borrow().bytes() + brings > self.most_bytes {
+            return answer(Err(ErrorCode::CoordinatorNotAvailable));
         }
         let token = self.token();
         sync.token = token;

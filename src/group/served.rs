@@ -23,6 +23,11 @@ pub(super) struct Done<T> {
     pub incarnation: u64,
 }
 
+/// It is kept twice, and once more with what is due.
+fn name_bytes(name: &str) -> usize {
+    3 * name.len()
+}
+
 /// See the module's head.
 #[derive(Default)]
 pub(super) struct ServedGroups {
@@ -62,7 +67,7 @@ impl ServedGroups {
 
     pub fn insert(&mut self, name: &str, partition: i32, group: Group, now_ms: i64) {
         self.remove(name);
-        self.bytes += group.bytes();
+        self.bytes += group.bytes() + name_bytes(name);
         self.incarnations += 1;
         let incarnation = self.incarnations;
         let served = Served { partition, incarnation, group, due_ms: None };
@@ -72,7 +77,7 @@ impl ServedGroups {
 
     pub fn remove(&mut self, name: &str) -> Option<Group> {
         let (name, served) = self.groups.remove_entry(name)?;
-        self.bytes -= served.group.bytes();
+        self.bytes -= served.group.bytes() + name_bytes(&name);
         served.due_ms.map(|due_ms| self.due.remove(&(due_ms, name)));
         Some(served.group)
     }

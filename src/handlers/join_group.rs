@@ -15,6 +15,9 @@ const COMES_AGAIN_FROM: i16 = 4;
 /// Since this version a leader can be told that it has nothing to assign (KIP-814).
 const SKIPS_FROM: i16 = 9;
 
+/// A member's id begins with what it calls itself, as far as this: ids are texts, which have a bound.
+const NAME_CHARS: usize = 1_000;
+
 pub async fn handle(
     cx: &RequestContext,
     version: i16,
@@ -67,6 +70,8 @@ async fn join(
     let instance_id = request.group_instance_id.map(|id| id.to_string());
     let client_id = cx.client_id.as_ref().map_or("", |id| id).to_string();
     let name = instance_id.as_deref().unwrap_or(&client_id);
+    let cut = name.char_indices().nth(NAME_CHARS).map_or(name.len(), |(at, _)| at);
+    let name = &name[..cut];
     let session_timeout_ms = request.session_timeout_ms;
     let join = Join {
         token: 0,

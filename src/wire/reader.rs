@@ -88,7 +88,11 @@ impl<B: Buf> Reader<B> {
     /// A string's length; `None` for null.
     fn string_len(&mut self) -> Result<Option<usize>, WireError> {
         let len = if self.flexible { self.compact_len()? } else { i64::from(self.i16()?) };
-        self.checked_len(len)
+        // As in Kafka: a text that fits one version's layout fits all.
+        match len > i64::from(i16::MAX) {
+            true => Err(WireError::Length(len)),
+            false => self.checked_len(len),
+        }
     }
 
     /// The length of bytes; `None` for null.

@@ -1,6 +1,8 @@
 //! A real broker process per test, and a raw client that says exactly what it is told to.
 #![allow(dead_code, reason = "each test file uses its own part")]
 
+pub mod members;
+
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::path::PathBuf;
@@ -224,6 +226,7 @@ fn wait_for_address(child: &mut Child) -> Option<String> {
 /// A connection on which requests are sent byte by byte as the test wants them.
 pub struct Raw {
     pub stream: TcpStream,
+    pub client_id: String,
     next_id: i32,
 }
 
@@ -232,7 +235,7 @@ impl Raw {
         let stream = TcpStream::connect(address).expect("connects");
         stream.set_read_timeout(Some(Duration::from_secs(20))).expect("sets");
         stream.set_nodelay(true).expect("sets");
-        Raw { stream, next_id: 0 }
+        Raw { stream, client_id: "test".to_string(), next_id: 0 }
     }
 
     /// Sends a request, without waiting for its answer; returns its correlation id.
@@ -249,7 +252,7 @@ impl Raw {
             .with_request_api_key(key as i16)
             .with_request_api_version(version)
             .with_correlation_id(self.next_id)
-            .with_client_id(Some(StrBytes::from_static_str("test")));
+            .with_client_id(Some(StrBytes::from_string(self.client_id.clone())));
         header.encode(&mut frame, key.request_header_version(version)).expect("encodes");
         request.encode(&mut frame, version).expect("encodes");
         let len = frame.len() as i32 - 4;

@@ -14,6 +14,8 @@ mod sync;
 mod timing;
 
 #[cfg(test)]
+mod many_members;
+#[cfg(test)]
 mod simulation;
 
 use std::collections::BTreeMap;
@@ -21,6 +23,7 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 
 use self::pending::Pending;
+pub use self::roster::protocol_bytes;
 use self::roster::{Member, Roster};
 use self::storing::Storing;
 pub use self::storing::Write;
@@ -120,6 +123,11 @@ impl Group {
     /// About how many bytes it takes.
     pub fn bytes(&self) -> usize {
         self.members.bytes() + self.pending.bytes() + GROUP_OVERHEAD
+    }
+
+    /// Bytes that a member joined with.
+    pub fn brought_by(&self, member_id: &str) -> Option<usize> {
+        self.members.get(member_id).map(|member| protocol_bytes(&member.protocols))
     }
 
     fn turn(&mut self, now_ms: i64, state: State) {

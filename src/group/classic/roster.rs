@@ -90,7 +90,7 @@ impl Member {
 }
 
 /// What a member's protocols take.
-pub(super) fn protocol_bytes(protocols: &[(String, Bytes)]) -> usize {
+pub fn protocol_bytes(protocols: &[(String, Bytes)]) -> usize {
     protocols.iter().map(|(name, metadata)| name.len() + metadata.len()).sum()
 }
 

@@ -11,7 +11,8 @@ pub use offset::{decode_key, decode_value, encode_key, encode_value, Place};
 
 use bytes::BufMut;
 
-/// `text` came in a request's string, or was checked against a smaller bound: it fits.
+/// `text` came in a request or a record, or is shorter than those: no text there is longer than this
+/// length can say.
 fn put_string(out: &mut Vec<u8>, text: &str) {
     out.put_i16(text.len() as i16);
     out.put_slice(text.as_bytes());
