@@ -3,13 +3,11 @@
 
 use std::fs;
 use std::io::{self, Write};
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use super::reserve::write_reserved;
 use super::{sim, DiskError};
-use crate::runtime::{sleep, spawn_blocking};
+use crate::runtime::spawn_blocking;
 
 /// Names in a directory, sorted, with what kind each is (`true`: a directory).
 pub async fn list_dir(path: &Path) -> Result<Vec<(String, bool)>, DiskError> {
@@ -76,38 +74,6 @@ pub async fn remove_file(path: &Path) -> Result<(), DiskError> {
         return disk.remove_file(path).await;
     }
     blocking("remove", path, |path| ignore_missing(fs::remove_file(path))).await
-}
-
-/// Space that is freed at once when a file is removed in steps, and the time between them.
-const FREED_AT_ONCE: u64 = 4 << 20;
-const BETWEEN_STEPS: Duration = Duration::from_millis(5);
-
-/// Removes a file of many megabytes in steps: a file system frees (and the disk may discard) its
-/// space in one transaction, for which durable writes of others would wait. One that has other names,
-/// too (a link that an import made), stays as it is under those. A missing one is fine.
-pub async fn remove_large_file(path: &Path) -> Result<(), DiskError> {
-    if sim::of(path).is_some() {
-        return remove_file(path).await;
-    }
-    // On the blocking thread: nothing is read or written, and the file may go at any moment.
-    let mut size = blocking("size", path, |path| match fs::metadata(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(0),
-        meta => {
-            let meta = meta?;
-            Ok(if meta.nlink() > 1 { 0 } else { meta.len() })
-        }
-    })
-    .await?;
-    while size > FREED_AT_ONCE {
-        size -= FREED_AT_ONCE;
-        blocking("truncate", path, move |path| {
-            let cut = || fs::OpenOptions::new().write(true).open(path)?.set_len(size);
-            ignore_missing(cut())
-        })
-        .await?;
-        sleep(BETWEEN_STEPS).await;
-    }
-    remove_file(path).await
 }
 
 /// Renames within one directory and makes the change durable.
@@ -178,7 +144,7 @@ pub async fn write_small(path: &Path, content: Vec<u8>) -> Result<(), DiskError>
     blocking("write", path, move |path| fs::write(path, &content)).await
 }
 
-async fn blocking<T: Send + 'static>(
+pub(super) async fn blocking<T: Send + 'static>(
     operation: &'static str,
     path: &Path,
     work: impl FnOnce(&Path) -> io::Result<T> + Send + 'static,
@@ -194,7 +160,7 @@ fn sync_parent(path: &Path) -> io::Result<()> {
     }
 }
 
-fn ignore_missing(result: io::Result<()>) -> io::Result<()> {
+pub(super) fn ignore_missing(result: io::Result<()>) -> io::Result<()> {
     match result {
         Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
         other => other,

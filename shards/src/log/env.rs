@@ -11,7 +11,7 @@ use super::journal::Journals;
 use super::loads::BlockLoads;
 use super::log::Log;
 use super::moving::Moves;
-use crate::disk::{DiskError, HandleCache};
+use crate::disk::{DiskError, HandleCache, Removals};
 use crate::runtime::{Gate, TaskQueue};
 
 /// What all logs of one shard share. Created by the shard, lives on it.
@@ -22,6 +22,7 @@ pub struct LogEnv {
     pub loads: BlockLoads,
     pub(super) journals: Journals,
     pub(super) moves: Moves,
+    pub(super) removals: Removals,
     pub foreground: TaskQueue,
     pub background: TaskQueue,
     /// Writers hold a pass while they run: shutdown waits for them.
@@ -62,6 +63,7 @@ impl LogEnv {
             loads: BlockLoads::default(),
             journals: Journals::new(limits.journal_file_bytes, limits.journal_batch_bytes),
             moves: Moves::default(),
+            removals: Removals::default(),
             foreground,
             background,
             gate: Gate::new(),

@@ -159,10 +159,10 @@ impl Log {
         let remove = async move {
             sleep(delay).await;
             // A deleted partition's directory has gone as a whole.
-            let Some(_log) = log.upgrade() else { return };
+            let Some(log) = log.upgrade() else { return };
             for extension in SEGMENT_FILES {
                 let path = deleted_path(&dir, file, extension);
-                if let Err(error) = disk::remove_large_file(&path).await {
+                if let Err(error) = log.env.removals.remove(&path).await {
                     tracing::warn!("a deleted segment stays until the next start: {error}");
                 }
             }

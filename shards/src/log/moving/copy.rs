@@ -162,7 +162,7 @@ impl<'a> Copy<'a> {
         for base in copied.into_iter().filter(|base| !is_there(base)) {
             for extension in SEGMENT_FILES {
                 let path = file_path(&self.moving.future, base, extension);
-                disk::remove_large_file(&path).await?;
+                self.log.env.removals.remove(&path).await?;
             }
             self.moving.copied.borrow_mut().remove(&base);
         }
