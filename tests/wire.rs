@@ -198,6 +198,19 @@ fn every_api_answers_in_every_version_it_is_advertised_for() {
                     let request = OffsetForLeaderEpochRequest::default().with_topics(vec![topic]);
                     ask!(request, OffsetForLeaderEpochResponse);
                 }
+                ApiKey::AddPartitionsToTxn => {
+                    ask!(AddPartitionsToTxnRequest::default(), AddPartitionsToTxnResponse);
+                }
+                ApiKey::AddOffsetsToTxn => {
+                    ask!(AddOffsetsToTxnRequest::default(), AddOffsetsToTxnResponse);
+                }
+                ApiKey::EndTxn => ask!(EndTxnRequest::default(), EndTxnResponse),
+                ApiKey::DescribeTransactions => {
+                    ask!(DescribeTransactionsRequest::default(), DescribeTransactionsResponse);
+                }
+                ApiKey::ListTransactions => {
+                    ask!(ListTransactionsRequest::default(), ListTransactionsResponse);
+                }
                 ApiKey::ListGroups => ask!(ListGroupsRequest::default(), ListGroupsResponse),
                 ApiKey::DescribeGroups => {
                     ask!(DescribeGroupsRequest::default(), DescribeGroupsResponse);

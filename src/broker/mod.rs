@@ -7,6 +7,7 @@ mod apply;
 mod groups;
 mod moves;
 mod run_shard;
+mod sending_markers;
 mod serve;
 mod shard;
 mod transactional;

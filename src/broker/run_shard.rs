@@ -113,15 +113,8 @@ pub(super) async fn run_shard(
     };
     let updates = spawn_updates(&shard, &launch, context.id.index());
     let retention = spawn_retention(&shard, &context);
-    let members = {
-        let shard = Rc::clone(&shard);
-        spawn_local(async move { shard.members.run().await })
-    };
+    let coordinators = spawn_coordinators(&shard, &context);
     let cleaner = spawn_cleaner(&shard, &context);
-    let expiry = {
-        let shard = Rc::clone(&shard);
-        context.background.spawn(async move { shard.expire_offsets().await })
-    };
     let _ = launch.ready.send(());
     let accepting = Gate::new();
     let shutdown = context.shutdown.clone();
@@ -142,7 +135,7 @@ pub(super) async fn run_shard(
         let _ = launch.ready.send(());
         shutdown.requested().await;
     }
-    drop((updates, retention, cleaner, expiry, members));
+    drop((updates, retention, cleaner, coordinators));
     stop_shard(&shard, &launch).await;
     drop(mesh_pass);
     mesh.join().await;
@@ -203,6 +196,19 @@ fn spawn_cleaner(
     let shard = Rc::clone(shard);
     let run = async move { compact::compact_all(&shard.table, &cleaner, backoff).await };
     on.then(|| context.background.spawn(run))
+}
+
+/// The clocks of groups, of their offsets and of transactions.
+fn spawn_coordinators(
+    shard: &Rc<Shard>,
+    context: &ShardContext<Operation, Outcome>,
+) -> [Task<()>; 3] {
+    let [groups, offsets, transactions] = [shard, shard, shard].map(Rc::clone);
+    [
+        spawn_local(async move { groups.members.run().await }),
+        context.background.spawn(async move { offsets.expire_offsets().await }),
+        spawn_local(async move { transactions.run_transactions().await }),
+    ]
 }
 
 /// Applies new images as they come, one after the other.

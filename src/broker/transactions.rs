@@ -2,9 +2,9 @@
 //! records appended, markers sent to the shards that own the partitions.
 
 use std::rc::Rc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use corelane_shards::runtime::spawn_guarded;
+use corelane_shards::runtime::{sleep, spawn_guarded};
 
 use super::Shard;
 use crate::clock::now_ms;
@@ -96,7 +96,28 @@ impl Shard {
         });
     }
 
-    fn step(self: &Rc<Self>, loaded: &Rc<Loaded>, id: &str, input: Input) {
+    /// Aborts transactions that take too long, and forgets ids that are not used, for ever.
+    pub(super) async fn run_transactions(self: &Rc<Self>) {
+        let limits = self.config.transactions;
+        let abort_interval = Duration::from_millis(limits.abort_interval_ms);
+        let expire_interval = Duration::from_millis(limits.expire_interval_ms);
+        let mut expired = Instant::now();
+        loop {
+            sleep(abort_interval.min(expire_interval)).await;
+            let is_time = expired.elapsed() >= expire_interval;
+            let expire_after_ms = is_time.then_some(limits.expire_after_ms);
+            if is_time {
+                expired = Instant::now();
+            }
+            for loaded in self.transactions.loaded() {
+                for id in loaded.due(now_ms(), expire_after_ms) {
+                    self.step(&loaded, &id, Input::Tick { expire_after_ms });
+                }
+            }
+        }
+    }
+
+    pub(super) fn step(self: &Rc<Self>, loaded: &Rc<Loaded>, id: &str, input: Input) {
         for effect in self.transactions.step(loaded, id, now_ms(), input) {
             let (shard, loaded, id) = (Rc::clone(self), Rc::clone(loaded), id.to_string());
             match effect {
@@ -112,8 +133,11 @@ impl Shard {
                         shard.step(&loaded, &id, Input::Written(written));
                     });
                 }
-                // Nothing can end a transaction yet.
-                Effect::Markers(_) => {}
+                Effect::Markers(prepared) => {
+                    spawn_guarded(&self.gate, "markers", async move {
+                        shard.send_markers(&loaded, &id, prepared).await;
+                    });
+                }
             }
         }
     }

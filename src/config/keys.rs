@@ -204,11 +204,11 @@ pub const KEYS: &[Key] = &[
         Ok(())
     }),
     key("transaction.abort.timed.out.transaction.cleanup.interval.ms", "10000", "Time between two looks for transactions that take longer than their timeout.", |c, v| {
-        c.transactions.abort_interval_ms = number(v, 1, u64::MAX)?;
+        c.transactions.abort_interval_ms = number(v, 1, 86_400_000)?;
         Ok(())
     }),
     key("transaction.remove.expired.transaction.cleanup.interval.ms", "3600000", "Time between two looks for transactional ids that are not used.", |c, v| {
-        c.transactions.expire_interval_ms = number(v, 1, u64::MAX)?;
+        c.transactions.expire_interval_ms = number(v, 1, 86_400_000)?;
         Ok(())
     }),
     key("transaction.partition.verification.enable", "true", "Whether records of a transaction are refused where the transaction does not know their partition (KIP-890).", |c, v| {

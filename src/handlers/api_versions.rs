@@ -1,13 +1,14 @@
-//! ApiVersions (key 18), versions 0–4: the dispatch table, told to the client (KIP-511). A version
-//! that is not served is answered by the connection, before anything is decoded.
+//! ApiVersions (key 18), versions 0–4: the dispatch table and the features, told to the client
+//! (KIP-511, KIP-584). A version that is not served is answered by the connection, before anything
+//! is decoded.
 
 use kafka_protocol::messages::{ApiVersionsRequest, ApiVersionsResponse};
 
 use super::RequestContext;
-use crate::wire::{apis, ErrorCode};
+use crate::wire::{apis, features, ErrorCode};
 
 pub async fn handle(
-    _cx: &RequestContext,
+    cx: &RequestContext,
     version: i16,
     request: ApiVersionsRequest,
 ) -> ApiVersionsResponse {
@@ -20,5 +21,6 @@ pub async fn handle(
     };
     let valid = version < 3
         || (named(&request.client_software_name) && named(&request.client_software_version));
-    apis::api_versions_response((!valid).then_some(ErrorCode::InvalidRequest))
+    let answer = apis::api_versions_response((!valid).then_some(ErrorCode::InvalidRequest));
+    features::tell(answer, version, cx.shard.image().epoch)
 }

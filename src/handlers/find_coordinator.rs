@@ -117,6 +117,17 @@ async fn make_topic(cx: &RequestContext, topic: NewTopic) -> Result<String, Erro
     }
 }
 
+/// The partition of the offsets' topic, which is made if it is not there, that a group belongs to.
+///
+/// # Errors
+/// The topic cannot be made.
+pub async fn offsets_partition_of(cx: &RequestContext, group: &str) -> Result<i32, ErrorCode> {
+    make_topic(cx, offsets_topic(&cx.shard.config)).await?;
+    let image = cx.shard.image();
+    let topic = image.by_name(OFFSETS_TOPIC).ok_or(ErrorCode::CoordinatorNotAvailable)?;
+    Ok(partition_of(group, topic.partitions.len()))
+}
+
 fn node_of(cx: &RequestContext, topic: &str, key: &str) -> Result<Node, ErrorCode> {
     let image = cx.shard.image();
     let topic = image.by_name(topic).ok_or(ErrorCode::CoordinatorNotAvailable)?;

@@ -17,7 +17,7 @@ pub async fn handle(
     version: i16,
     request: InitProducerIdRequest,
 ) -> InitProducerIdResponse {
-    let answer = match init(cx, &request).await {
+    match init(cx, &request).await {
         Ok(producer) => InitProducerIdResponse::default()
             .with_producer_id(ProducerId(producer.id))
             .with_producer_epoch(producer.epoch),
@@ -25,8 +25,7 @@ pub async fn handle(
             .with_error_code(fenced_before(4, version, code).code())
             .with_producer_id(ProducerId(-1))
             .with_producer_epoch(-1),
-    };
-    answer
+    }
 }
 
 /// Older clients know being fenced by another name.

@@ -1,8 +1,6 @@
 //! ListGroups (key 16), versions 0–5, and DescribeGroups (key 15), versions 0–6: which groups there are
 //! and who is in them.
 
-use std::collections::BTreeSet;
-
 use kafka_protocol::messages::describe_groups_response::{DescribedGroup, DescribedGroupMember};
 use kafka_protocol::messages::list_groups_response::ListedGroup;
 use kafka_protocol::messages::{
@@ -10,9 +8,8 @@ use kafka_protocol::messages::{
 };
 
 use super::metadata::NO_OPERATIONS;
-use super::route::ask_coordinator;
+use super::route::{ask_coordinator, ask_owners};
 use super::RequestContext;
-use crate::config::Advertise;
 use crate::group::OFFSETS_TOPIC;
 use crate::partition::membership::GroupView;
 use crate::partition::{OfGroup, Operation, Outcome};
@@ -53,20 +50,11 @@ pub async fn handle(
 
 /// Groups of all shards; of this one alone where each is shown as a node.
 async fn all_groups(cx: &RequestContext) -> Vec<GroupView> {
-    let image = cx.shard.image();
-    let Some(topic) = image.by_name(OFFSETS_TOPIC) else { return Vec::new() };
-    let owners: BTreeSet<_> = match cx.shard.config.advertise {
-        Advertise::Single => topic.partitions.iter().map(|partition| partition.shard).collect(),
-        Advertise::PerShard => BTreeSet::from([cx.shard.id]),
+    let groups = |outcome| match outcome {
+        Outcome::ListGroups(groups) => groups,
+        _ => Vec::new(),
     };
-    let mut groups = Vec::new();
-    for owner in owners {
-        let Ok(routed) = cx.shard.route(owner, Operation::ListGroups).await else { continue };
-        if let Some(Outcome::ListGroups(more)) = routed.outcome().await {
-            groups.extend(more);
-        }
-    }
-    groups
+    ask_owners(cx, OFFSETS_TOPIC, || Operation::ListGroups, groups).await
 }
 
 pub async fn describe(

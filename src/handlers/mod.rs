@@ -1,6 +1,8 @@
 //! What each API does: one file an API, named as Kafka names it. `produce` is called by the
 //! connection itself, because its order matters; the rest goes through [`dispatch`].
 
+mod add_offsets_to_txn;
+mod add_partitions_to_txn;
 mod alter_replica_log_dirs;
 mod api_versions;
 mod create_partitions;
@@ -12,6 +14,8 @@ mod describe_cluster;
 mod describe_configs;
 mod describe_log_dirs;
 mod describe_producers;
+mod describe_transactions;
+mod end_txn;
 mod fetch;
 mod fetch_session;
 mod find_coordinator;
@@ -20,6 +24,7 @@ mod init_producer_id;
 mod join_group;
 mod list_groups;
 mod list_offsets;
+mod list_transactions;
 mod metadata;
 mod offset_commit;
 mod offset_fetch;
@@ -115,6 +120,11 @@ pub async fn dispatch(
         ApiKey::DeleteTopics => answer!(delete_topics),
         ApiKey::DeleteRecords => answer!(delete_records),
         ApiKey::InitProducerId => answer!(init_producer_id),
+        ApiKey::AddPartitionsToTxn => answer!(add_partitions_to_txn),
+        ApiKey::AddOffsetsToTxn => answer!(add_offsets_to_txn),
+        ApiKey::EndTxn => answer!(end_txn),
+        ApiKey::DescribeTransactions => answer!(describe_transactions),
+        ApiKey::ListTransactions => answer!(list_transactions),
         ApiKey::OffsetForLeaderEpoch => answer!(offset_for_leader_epoch),
         ApiKey::DescribeConfigs => answer!(describe_configs),
         ApiKey::AlterReplicaLogDirs => answer!(alter_replica_log_dirs),

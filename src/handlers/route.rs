@@ -2,10 +2,12 @@
 
 use corelane_shards::runtime::ShardId;
 
+use std::collections::BTreeSet;
 use std::rc::Rc;
 
 use super::RequestContext;
 use crate::broker::Shard;
+use crate::config::Advertise;
 use crate::group::{partition_of, OFFSETS_TOPIC, TRANSACTION_TOPIC};
 use crate::metadata::MetadataImage;
 use crate::partition::{Operation, Outcome, PartitionKey};
@@ -82,6 +84,28 @@ async fn ask<T>(
     let routed = shard.route(owner, operation(partition)).await;
     let outcome = routed.map_err(|_| ErrorCode::NotCoordinator)?.outcome().await;
     outcome.and_then(taken).ok_or(ErrorCode::NotCoordinator)
+}
+
+/// Asks all shards that own partitions of a coordinators' topic; where each is shown as a node, this
+/// one alone.
+pub async fn ask_owners<T>(
+    cx: &RequestContext,
+    topic: &str,
+    operation: impl Fn() -> Operation,
+    taken: impl Fn(Outcome) -> Vec<T>,
+) -> Vec<T> {
+    let image = cx.shard.image();
+    let Some(topic) = image.by_name(topic) else { return Vec::new() };
+    let owners: BTreeSet<_> = match cx.shard.config.advertise {
+        Advertise::Single => topic.partitions.iter().map(|partition| partition.shard).collect(),
+        Advertise::PerShard => BTreeSet::from([cx.shard.id]),
+    };
+    let mut found = Vec::new();
+    for owner in owners {
+        let Ok(routed) = cx.shard.route(owner, operation()).await else { continue };
+        found.extend(routed.outcome().await.map(&taken).into_iter().flatten());
+    }
+    found
 }
 
 /// Entries for each shard, in the order they were asked for, with the place of each entry's

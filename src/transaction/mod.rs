@@ -10,6 +10,8 @@ mod entry;
 mod machine;
 mod record;
 mod rules;
+#[cfg(test)]
+mod simulation;
 
 pub use coordinator::{Effect, Loaded, Transactions};
 pub use entry::{State, EPOCH_PER_TRANSACTION};

@@ -30,6 +30,9 @@ pub fn init(
         return Tell(Err(ErrorCode::ProducerFenced));
     }
     let is_current = current.is_none_or(|current| current.epoch == entry.producer.epoch);
+    // The call that gave the present epoch is asked for again: its answer was lost.
+    let is_retry =
+        current.is_some_and(|current| current.epoch >= 0 && current.epoch == entry.last_epoch);
     match entry.state {
         State::PrepareCommit | State::PrepareAbort => Tell(Err(ErrorCode::ConcurrentTransactions)),
         // Unlike in Kafka: one that was fenced does not end its successor's transaction.
@@ -45,16 +48,13 @@ pub fn init(
             let mut next = entry.changed(State::Empty, now_ms);
             let epoch = entry.producer.epoch;
             next.last_epoch = current.map_or(-1, |_| epoch);
-            match current {
-                _ if entry.is_exhausted() && is_current => match fresh {
-                    Some(id) => next.producer = ProducerIdentity { id, epoch: 0 },
-                    None => return Tell(Err(ErrorCode::ConcurrentTransactions)),
-                },
+            // The last epoch of all is never a producer's.
+            let is_spent = is_current && entry.is_exhausted() || is_retry && epoch == i16::MAX;
+            match fresh {
+                Some(id) if is_spent => next.producer = ProducerIdentity { id, epoch: 0 },
+                None if is_spent => return Tell(Err(ErrorCode::ConcurrentTransactions)),
                 _ if is_current || !entry.is_known() => next.producer.epoch = epoch + 1,
-                // A retry of the call that gave the present epoch, whose answer was lost.
-                Some(current) if current.epoch >= 0 && current.epoch == entry.last_epoch => {
-                    return Tell(Ok(entry.producer));
-                }
+                _ if is_retry => return Tell(Ok(entry.producer)),
                 _ => return Tell(Err(ErrorCode::ProducerFenced)),
             }
             next.timeout_ms = timeout_ms;

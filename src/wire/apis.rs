@@ -46,12 +46,17 @@ pub const APIS: &[Api] = &[
     api(ApiKey::OffsetForLeaderEpoch, 2..=4),
     api(ApiKey::WriteTxnMarkers, 1..=1),
     api(ApiKey::TxnOffsetCommit, 0..=5),
+    api(ApiKey::AddPartitionsToTxn, 0..=5),
+    api(ApiKey::AddOffsetsToTxn, 0..=4),
+    api(ApiKey::EndTxn, 0..=5),
     api(ApiKey::DescribeConfigs, 1..=4),
     api(ApiKey::AlterReplicaLogDirs, 1..=2),
     api(ApiKey::DescribeLogDirs, 1..=4),
     api(ApiKey::CreatePartitions, 0..=3),
     api(ApiKey::DescribeCluster, 0..=2),
     api(ApiKey::DescribeProducers, 0..=0),
+    api(ApiKey::DescribeTransactions, 0..=0),
+    api(ApiKey::ListTransactions, 0..=1),
 ];
 
 /// The table's row for `key`, if it is served.

@@ -11,6 +11,7 @@ pub mod apis;
 #[cfg(test)]
 mod crosscheck;
 mod error;
+pub mod features;
 pub mod fetch;
 mod header;
 pub mod produce;

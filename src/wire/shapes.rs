@@ -182,6 +182,30 @@ const SHAPES: &[Shape] = &[
     ),
     shape(ApiKey::InitProducerId, 2, &[all(TEXT), all(I32), from(3, I64), from(3, I16)]),
     shape(
+        ApiKey::AddPartitionsToTxn,
+        3,
+        &[
+            from(
+                4,
+                list(&Kind::Group(&[
+                    all(TEXT),
+                    all(I64),
+                    all(I16),
+                    all(BYTE),
+                    all(list(&Kind::Group(&[all(TEXT), all(list(&I32))]))),
+                ])),
+            ),
+            only(0, 3, TEXT),
+            only(0, 3, I64),
+            only(0, 3, I16),
+            only(0, 3, list(&Kind::Group(&[all(TEXT), all(list(&I32))]))),
+        ],
+    ),
+    shape(ApiKey::AddOffsetsToTxn, 3, &[all(TEXT), all(I64), all(I16), all(TEXT)]),
+    shape(ApiKey::EndTxn, 3, &[all(TEXT), all(I64), all(I16), all(BYTE)]),
+    shape(ApiKey::DescribeTransactions, 0, &[all(list(&TEXT))]),
+    shape(ApiKey::ListTransactions, 0, &[all(list(&TEXT)), all(list(&I64)), from(1, I64)]),
+    shape(
         ApiKey::OffsetForLeaderEpoch,
         4,
         &[
