@@ -9,6 +9,37 @@ use rdkafka::ClientConfig;
 use serde_json::Value;
 use support::{Broker, Setup};
 
+#[test]
+fn consume_shares_a_topic_with_its_group_and_goes_on_where_the_group_is() {
+    let extra = "\"group.initial.rebalance.delay.ms\" = 0".to_string();
+    let broker = Broker::start(Setup { extra, shards: 2, ..Setup::new("single") });
+    broker.run(&["topic", "create", "t", "--partitions", "4"], b"");
+    let lines = |from: usize| (from..from + 100).map(|n| format!("{n}\n")).collect::<String>();
+    let read = |more: &[&str]| {
+        let args = ["consume", "t", "--group", "readers", "--from-beginning"];
+        let output = broker.run(&[&args[..], more].concat(), b"");
+        let mut read: Vec<usize> = String::from_utf8(output)
+            .expect("text")
+            .lines()
+            .map(|line| line.parse().expect("a number"))
+            .collect();
+        read.sort_unstable();
+        read
+    };
+    broker.run(&["produce", "t"], lines(0).as_bytes());
+    let some = read(&["--count", "30"]);
+    assert_eq!(some.len(), 30);
+    let rest = read(&["--exit-at-end"]);
+    let mut all = [some, rest].concat();
+    all.sort_unstable();
+    assert_eq!(all, (0..100).collect::<Vec<_>>(), "each once");
+    broker.run(&["produce", "t"], lines(100).as_bytes());
+    assert_eq!(read(&["--exit-at-end"]), (100..200).collect::<Vec<_>>());
+    assert!(read(&["--exit-at-end"]).is_empty());
+    let error = broker.fail(&["consume", "t", "--group", "readers", "--offset", "3"], b"");
+    assert!(error.contains("cannot be used with"), "{error}");
+}
+
 fn json(broker: &Broker, args: &[&str]) -> Value {
     let args = [&["group"], args, &["--json"]].concat();
     serde_json::from_slice(&broker.run(&args, b"")).expect("JSON")
@@ -63,6 +94,16 @@ fn offsets_are_shown_and_set_and_groups_deleted() {
         let _ = member.poll(Duration::from_millis(20));
         json(&broker, &["describe", "g"])["partitions"][0]["member"].is_string()
     });
+    let members = json(&broker, &["members", "g"]);
+    assert_eq!(members[0]["assignment"], serde_json::json!({"t": [0]}));
+    assert_eq!(
+        (&members[0]["client"], &members[0]["host"]),
+        (&"rdkafka".into(), &"/127.0.0.1".into())
+    );
+    let table = String::from_utf8(broker.run(&["group", "members", "g"], b"")).expect("text");
+    assert!(table.contains("/127.0.0.1") && table.contains("t 0"), "{table}");
+    let error = broker.fail(&["group", "members", "nobody"], b"");
+    assert!(error.contains("does not exist"), "{error}");
     let error = broker.fail(&["group", "reset-offsets", "g", "--to-earliest"], b"");
     assert!(error.contains("somebody is in the group 'g'"), "{error}");
     let error = broker.fail(&["group", "delete", "g"], b"");

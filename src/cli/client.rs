@@ -1,11 +1,12 @@
 //! What the client commands share: how librdkafka is set up, and how its errors are told.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::anyhow;
 use rdkafka::client::ClientContext;
 use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
-use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
+use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext, Rebalance};
 use rdkafka::error::KafkaError;
 
 /// How long a broker may take to answer a question.
@@ -34,6 +35,31 @@ impl ClientContext for Quiet {
 
 impl ConsumerContext for Quiet {}
 
+/// [`Quiet`] of a member of a group, which notes what its group gives it.
+#[derive(Default)]
+pub struct Member {
+    /// Whether it has had its share: perhaps nothing.
+    pub is_in: AtomicBool,
+}
+
+impl ClientContext for Member {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        Quiet.log(level, facility, message);
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        Quiet.error(error, reason);
+    }
+}
+
+impl ConsumerContext for Member {
+    fn post_rebalance(&self, _: &BaseConsumer<Member>, rebalance: &Rebalance<'_>) {
+        if let Rebalance::Assign(_) = rebalance {
+            self.is_in.store(true, Ordering::Relaxed);
+        }
+    }
+}
+
 impl Connect {
     pub fn config(&self) -> ClientConfig {
         let mut config = ClientConfig::new();
@@ -48,14 +74,30 @@ impl Connect {
 
     /// A consumer that speaks for a group, and is no member of it.
     pub fn consumer_of(&self, group: &str) -> anyhow::Result<BaseConsumer<Quiet>> {
+        let mut config = self.consumer_config(group);
+        config.set("enable.auto.commit", "false");
+        Ok(config.create_with_context(Quiet)?)
+    }
+
+    /// A consumer that joins a group once it subscribes. What is stored of its offsets is committed
+    /// each second, before it loses a partition, and when it is dropped.
+    pub fn member_of(&self, group: &str, reset: &str) -> anyhow::Result<BaseConsumer<Member>> {
+        let mut config = self.consumer_config(group);
+        config
+            .set("auto.offset.reset", reset)
+            .set("enable.auto.offset.store", "false")
+            .set("auto.commit.interval.ms", "1000");
+        Ok(config.create_with_context(Member::default())?)
+    }
+
+    fn consumer_config(&self, group: &str) -> ClientConfig {
         let mut config = self.config();
         config
             .set("group.id", group)
-            .set("enable.auto.commit", "false")
             .set("enable.partition.eof", "true")
             .set("fetch.wait.max.ms", "100")
             .set("allow.auto.create.topics", "false");
-        Ok(config.create_with_context(Quiet)?)
+        config
     }
 
     /// An error of a first request, in words that help.
@@ -75,9 +117,9 @@ impl Connect {
     }
 
     /// The partitions of a topic, which must exist.
-    pub fn partitions(
+    pub fn partitions<C: ConsumerContext>(
         &self,
-        consumer: &BaseConsumer<Quiet>,
+        consumer: &BaseConsumer<C>,
         topic: &str,
     ) -> anyhow::Result<Vec<i32>> {
         let metadata = consumer

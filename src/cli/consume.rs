@@ -1,29 +1,36 @@
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, BufWriter, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::anyhow;
-use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
 use rdkafka::error::KafkaError;
-use rdkafka::{Offset, TopicPartitionList};
+use rdkafka::{Message, Offset, TopicPartitionList};
 
-use super::client::{Connect, Quiet, ASK_TIMEOUT};
+use super::client::{Connect, ASK_TIMEOUT};
 use super::format::{self, Piece};
 use super::{Failure, WRONG_USAGE};
+
+/// What is printed may wait for so long.
+const FLUSH_INTERVAL: Duration = Duration::from_millis(500);
 
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   corelane consume events                                   new records, as they come
   corelane consume events --from-beginning --exit-at-end    all there is, then stop
   corelane consume events --partition 3 --offset -10 --count 10 --json
+  corelane consume events --group readers --from-beginning  share the topic with the others of the group
   corelane consume events --format '%T %k=%s\\n'")]
 pub struct Args {
     #[command(flatten)]
     connect: Connect,
     topic: String,
-    /// Start at the oldest record.
+    /// Join this group: read a share of the topic from where the group is, and commit what was printed.
+    #[arg(long, value_name = "GROUP", conflicts_with_all = ["offset", "partitions"])]
+    group: Option<String>,
+    /// Start at the oldest record; in a group, where it has committed nothing.
     #[arg(long, conflicts_with = "offset")]
     from_beginning: bool,
     /// Start here: a number, -N for the last N, earliest or latest.
@@ -54,22 +61,45 @@ pub fn run(args: Args) -> Result<(), Failure> {
         (None, true) => Offset::Beginning,
         (None, false) => Offset::End,
     };
+    let printed = match &args.group {
+        Some(group) => in_group(&args, group, &pieces),
+        None => alone(&args, start, &pieces),
+    };
+    match printed {
+        // Whoever read our output has had enough.
+        Err(error) if is_closed_pipe(&error) => Ok(()),
+        other => Ok(other?),
+    }
+}
+
+fn alone(args: &Args, start: Offset, pieces: &[Piece]) -> anyhow::Result<()> {
     let consumer = args.connect.consumer()?;
     let there = args.connect.partitions(&consumer, &args.topic)?;
     let chosen = if args.partitions.is_empty() { there.clone() } else { args.partitions.clone() };
     if let Some(missing) = chosen.iter().find(|p| !there.contains(p)) {
-        return Err(anyhow!("'{}' has no partition {missing}", args.topic).into());
+        return Err(anyhow!("'{}' has no partition {missing}", args.topic));
     }
     let mut assignment = TopicPartitionList::new();
     for partition in &chosen {
         assignment.add_partition_offset(&args.topic, *partition, start)?;
     }
     consumer.assign(&assignment)?;
-    match print(&consumer, &args, &pieces, chosen) {
-        // Whoever read our output has had enough.
-        Err(error) if is_closed_pipe(&error) => Ok(()),
-        other => Ok(other?),
-    }
+    print(&consumer, args, pieces, |at_end| Ok(at_end.len() == chosen.len()))
+}
+
+/// As a member of a group, which goes on where it was. What was printed is committed.
+fn in_group(args: &Args, group: &str, pieces: &[Piece]) -> anyhow::Result<()> {
+    let reset = if args.from_beginning { "earliest" } else { "latest" };
+    let consumer = args.connect.member_of(group, reset)?;
+    args.connect.partitions(&consumer, &args.topic)?;
+    consumer.subscribe(&[&args.topic])?;
+    print(&consumer, args, pieces, |at_end| {
+        if !consumer.context().is_in.load(Ordering::Relaxed) {
+            return Ok(false);
+        }
+        let share = consumer.assignment()?;
+        Ok(share.elements().iter().all(|element| at_end.contains(&element.partition())))
+    })
 }
 
 fn is_closed_pipe(error: &anyhow::Error) -> bool {
@@ -88,45 +118,73 @@ fn parse_offset(text: &str) -> Result<Offset, String> {
     }
 }
 
-fn print(
-    consumer: &BaseConsumer<Quiet>,
+/// Prints records as they come. `is_all` says whether these are all partitions: where they have come
+/// to their ends it may be over.
+fn print<C: ConsumerContext>(
+    consumer: &BaseConsumer<C>,
     args: &Args,
     pieces: &[Piece],
-    partitions: Vec<i32>,
+    is_all: impl Fn(&BTreeSet<i32>) -> anyhow::Result<bool>,
 ) -> anyhow::Result<()> {
     let mut out = BufWriter::with_capacity(64 << 10, io::stdout().lock());
     let stop = Arc::new(AtomicBool::new(false));
     stop_on_interrupt(Arc::clone(&stop))?;
     let mut at_end: BTreeSet<i32> = BTreeSet::new();
+    // Next after what was printed, and not yet stored to be committed.
+    let mut read: BTreeMap<i32, i64> = BTreeMap::new();
+    let mut flushed = Instant::now();
     let mut printed = 0;
     while !stop.load(Ordering::Relaxed) && args.count.is_none_or(|count| printed < count) {
         match consumer.poll(Duration::from_millis(100)) {
             None => out.flush()?,
             Some(Ok(message)) => {
-                at_end.remove(&rdkafka::Message::partition(&message));
+                at_end.remove(&message.partition());
                 match args.json {
                     true => format::write_json(&mut out, &message)?,
                     false => format::write(&mut out, pieces, &message)?,
                 }
+                read.insert(message.partition(), message.offset());
                 printed += 1;
             }
             Some(Err(KafkaError::PartitionEOF(partition))) => {
                 out.flush()?;
                 at_end.insert(partition);
-                if args.exit_at_end && at_end.len() == partitions.len() {
-                    break;
-                }
             }
             Some(Err(error)) => explain_or_wait(consumer, args, error)?,
         }
+        if flushed.elapsed() > FLUSH_INTERVAL {
+            out.flush()?;
+            store(consumer, args, &mut read);
+            flushed = Instant::now();
+        }
+        if args.exit_at_end && is_all(&at_end)? {
+            break;
+        }
     }
     out.flush()?;
+    store(consumer, args, &mut read);
     Ok(())
 }
 
+/// Has a member of a group commit what was printed.
+fn store<C: ConsumerContext>(
+    consumer: &BaseConsumer<C>,
+    args: &Args,
+    read: &mut BTreeMap<i32, i64>,
+) {
+    for (partition, offset) in std::mem::take(read) {
+        if args.group.is_some() {
+            // A partition may be another's by now, who reads this again.
+            if let Err(error) = consumer.store_offset(&args.topic, partition, offset) {
+                tracing::debug!("partition {partition}: {error}");
+            }
+        }
+    }
+}
+
 /// A broker that is away may come back; a topic that is gone does not.
-fn explain_or_wait(
-    consumer: &BaseConsumer<Quiet>,
+fn explain_or_wait<C: ConsumerContext>(
+    consumer: &BaseConsumer<C>,
     args: &Args,
     error: KafkaError,
 ) -> anyhow::Result<()> {
@@ -136,7 +194,7 @@ fn explain_or_wait(
             tracing::debug!("{error}");
             Ok(())
         }
-        // Groups are not needed here, and a broker without them says so.
+        // Without a group nobody needs it, and with one it comes back.
         Some(Code::CoordinatorNotAvailable | Code::NotCoordinator) => Ok(()),
         Some(Code::UnknownTopicOrPartition | Code::UnknownTopic) => {
             consumer.fetch_metadata(Some(&args.topic), ASK_TIMEOUT)?;

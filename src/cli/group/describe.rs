@@ -30,18 +30,24 @@ impl Row {
     }
 }
 
+/// What a group that is not there is shown as.
+pub const DEAD: &str = "Dead";
+
+pub fn does_not_exist(group: &str) -> anyhow::Error {
+    anyhow!("the group '{group}' does not exist; see `corelane group list`")
+}
+
 pub fn run(connect: &Connect, group: &str, as_json: bool) -> Result<(), Failure> {
     let consumer = connect.consumer_of(group)?;
     let found = consumer
         .fetch_group_list(Some(group), ASK_TIMEOUT)
         .map_err(|error| connect.explain(error))?;
-    let Some(info) = found.groups().iter().find(|info| info.name() == group) else {
-        return Err(anyhow!("the group '{group}' does not exist; see `corelane group list`").into());
-    };
+    let info = found.groups().iter().find(|info| info.name() == group);
+    let info = info.ok_or_else(|| does_not_exist(group))?;
     let owners = owners(info);
     let committed = committed(&consumer)?;
-    if info.state() == "Dead" && committed.is_empty() {
-        return Err(anyhow!("the group '{group}' does not exist; see `corelane group list`").into());
+    if info.state() == DEAD && committed.is_empty() {
+        return Err(does_not_exist(group).into());
     }
     let mut places: Vec<(String, i32)> = committed.keys().chain(owners.keys()).cloned().collect();
     places.sort();
@@ -82,7 +88,7 @@ pub fn committed(consumer: &BaseConsumer<Quiet>) -> anyhow::Result<BTreeMap<(Str
 }
 
 /// Which member has each partition, as the group's leader has decided.
-fn owners(info: &GroupInfo) -> BTreeMap<(String, i32), String> {
+pub fn owners(info: &GroupInfo) -> BTreeMap<(String, i32), String> {
     let mut owners = BTreeMap::new();
     for member in info.members() {
         let Some(bytes) = member.assignment().filter(|bytes| bytes.len() > 2) else { continue };

@@ -1,6 +1,7 @@
 //! `corelane group`: consumer groups, who is in them, how far they are, and setting that.
 
 mod describe;
+mod members;
 mod reset;
 
 use clap::Subcommand;
@@ -34,6 +35,17 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Show who is in a group, from where, and what each of them reads.
+    #[command(
+        after_help = "Examples:\n  corelane group members readers\n  corelane group members readers --json"
+    )]
+    Members {
+        #[command(flatten)]
+        connect: Connect,
+        group: String,
+        #[arg(long)]
+        json: bool,
+    },
     /// Set where a group goes on, while nobody is in it.
     #[command(
         after_help = "Examples:\n  corelane group reset-offsets readers --topic events --to-earliest --dry-run\n  \
@@ -54,6 +66,7 @@ pub fn run(args: Args) -> Result<(), Failure> {
     match args.command {
         Command::List { connect, json } => list(&connect, json),
         Command::Describe { connect, group, json } => describe::run(&connect, &group, json),
+        Command::Members { connect, group, json } => members::run(&connect, &group, json),
         Command::ResetOffsets(args) => reset::run(&args),
         Command::Delete { connect, groups } => delete(&connect, &groups),
     }

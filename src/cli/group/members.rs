@@ -1,0 +1,77 @@
+use std::collections::BTreeMap;
+
+use rdkafka::consumer::Consumer;
+use serde_json::json;
+
+use super::describe::{does_not_exist, owners, DEAD};
+use crate::cli::client::{Connect, ASK_TIMEOUT};
+use crate::cli::topic::plain_table;
+use crate::cli::Failure;
+
+/// What a member reads, by topic.
+type Share = BTreeMap<String, Vec<i32>>;
+
+pub fn run(connect: &Connect, group: &str, as_json: bool) -> Result<(), Failure> {
+    let consumer = connect.consumer()?;
+    let found = consumer
+        .fetch_group_list(Some(group), ASK_TIMEOUT)
+        .map_err(|error| connect.explain(error))?;
+    let info = found.groups().iter().find(|info| info.name() == group && info.state() != DEAD);
+    let info = info.ok_or_else(|| does_not_exist(group))?;
+    let mut shares: BTreeMap<String, Share> = BTreeMap::new();
+    for ((topic, partition), member) in owners(info) {
+        shares.entry(member).or_default().entry(topic).or_default().push(partition);
+    }
+    let mut members: Vec<_> = info
+        .members()
+        .iter()
+        .map(|m| (m.id(), m.client_id(), m.client_host(), shares.remove(m.id())))
+        .collect();
+    members.sort();
+    if as_json {
+        let rows = members.into_iter().map(|(id, client, host, share)| {
+            let share = share.unwrap_or_default();
+            json!({"member": id, "client": client, "host": host, "assignment": share})
+        });
+        println!("{}", serde_json::Value::Array(rows.collect()));
+        return Ok(());
+    }
+    let mut table = plain_table(&["MEMBER", "CLIENT", "HOST", "PARTITIONS"]);
+    for (id, client, host, share) in members {
+        let share = share.map_or("-".to_string(), |share| shown(&share));
+        table.add_row([id.to_string(), client.to_string(), host.to_string(), share]);
+    }
+    println!("{table}");
+    Ok(())
+}
+
+/// A share as `events 0,3-5; orders 1`.
+fn shown(share: &Share) -> String {
+    let topic = |(topic, partitions): (&String, &Vec<i32>)| {
+        let mut ranges: Vec<(i32, i32)> = Vec::new();
+        for &partition in partitions {
+            match ranges.last_mut() {
+                Some((_, last)) if *last + 1 == partition => *last = partition,
+                _ => ranges.push((partition, partition)),
+            }
+        }
+        let range = |(first, last): (i32, i32)| match first == last {
+            true => first.to_string(),
+            false => format!("{first}-{last}"),
+        };
+        let ranges: Vec<String> = ranges.into_iter().map(range).collect();
+        format!("{topic} {}", ranges.join(","))
+    };
+    share.iter().map(topic).collect::<Vec<_>>().join("; ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn partitions_in_a_row_are_shown_as_ranges() {
+        let share = Share::from([("a".to_string(), vec![0, 3, 4, 5]), ("b".to_string(), vec![1])]);
+        assert_eq!(shown(&share), "a 0,3-5; b 1");
+    }
+}
