@@ -9,7 +9,6 @@ use super::RequestContext;
 use crate::partition::{
     OfTransaction, Operation, Outcome, ProducerIdentity, TransactionAnswer, TransactionCall,
 };
-use crate::transaction::LONGEST_ID;
 use crate::wire::ErrorCode;
 
 pub async fn handle(
@@ -45,7 +44,7 @@ async fn init(cx: &RequestContext, request: &InitProducerIdRequest) -> Transacti
         let id = cx.shard.new_producer_id().await?;
         return Ok(ProducerIdentity { id, epoch: 0 });
     };
-    if name.is_empty() || name.len() > LONGEST_ID {
+    if name.is_empty() {
         return Err(ErrorCode::InvalidRequest);
     }
     let timeout_ms = request.transaction_timeout_ms;

@@ -16,6 +16,3 @@ mod simulation;
 pub use coordinator::{Effect, Loaded, Transactions};
 pub use entry::{State, EPOCH_PER_TRANSACTION};
 pub use machine::{Ask, Input, Prepared};
-
-/// Longest transactional id, in bytes: its length has two bytes in a record's key.
-pub const LONGEST_ID: usize = i16::MAX as usize;

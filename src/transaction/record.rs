@@ -29,6 +29,7 @@ pub fn decode_key(bytes: &[u8]) -> Result<Option<String>, WireError> {
     }
 }
 
+/// `id` came in a request, whose texts have a length of two bytes at most: it fits.
 pub fn encode_key(id: &str) -> Vec<u8> {
     let mut out = Writer::new(false, 4 + id.len());
     out.buf.put_i16(KEY_VERSION);
