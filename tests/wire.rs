@@ -254,6 +254,12 @@ fn every_api_answers_in_every_version_it_is_advertised_for() {
                 ApiKey::CreatePartitions => {
                     ask!(CreatePartitionsRequest::default(), CreatePartitionsResponse);
                 }
+                ApiKey::ConsumerGroupHeartbeat => {
+                    ask!(ConsumerGroupHeartbeatRequest::default(), ConsumerGroupHeartbeatResponse)
+                }
+                ApiKey::ConsumerGroupDescribe => {
+                    ask!(ConsumerGroupDescribeRequest::default(), ConsumerGroupDescribeResponse);
+                }
                 ApiKey::DescribeCluster => {
                     ask!(DescribeClusterRequest::default(), DescribeClusterResponse);
                 }

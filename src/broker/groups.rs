@@ -8,7 +8,7 @@ use corelane_shards::runtime::{sleep, spawn_guarded, yield_now};
 
 use super::Shard;
 use crate::clock::now_ms;
-use crate::group::Reads;
+use crate::group::{Reads, SavedGroups};
 use crate::partition::membership::{GroupView, Join, MemberCall, MemberSays, NotJoined, Sync};
 use crate::partition::{CommitGroup, GroupOffset, OfGroup, Outcome, Partition, PartitionKey};
 use crate::wire::ErrorCode;
@@ -16,8 +16,11 @@ use crate::wire::ErrorCode;
 impl Shard {
     /// Reads a partition of the offsets topic that was opened; its groups are served then.
     pub(super) fn load_groups(self: &Rc<Self>, key: PartitionKey, partition: Rc<Partition>) {
-        let members = Rc::clone(&self.members);
-        let groups = move |saved| members.load(key.index, saved);
+        let (members, consumers) = (Rc::clone(&self.members), Rc::clone(&self.consumers));
+        let groups = move |saved: SavedGroups| {
+            members.load(key.index, saved.classic);
+            consumers.load(key.index, saved.consumer);
+        };
         let load = self.coordinators.load(key, partition, groups);
         spawn_guarded(&self.gate, "load groups", load);
     }
@@ -26,12 +29,15 @@ impl Shard {
     pub(super) fn unload_groups(&self, key: &PartitionKey) {
         if self.coordinators.unload(key) {
             self.members.unload(key.index);
+            self.consumers.unload(key.index);
         }
     }
 
     pub(super) fn join_group(&self, call: OfGroup<Join>, answer: impl FnOnce(Outcome) + 'static) {
         let OfGroup { partition, group, what: join } = call;
-        if let Err(code) = self.coordinators.check(partition) {
+        let checked = self.coordinators.check(partition);
+        let checked = checked.and_then(|()| self.give_up_consumer_group(partition, &group));
+        if let Err(code) = checked {
             let refused = NotJoined { code, member_id: join.member_id };
             return answer(Outcome::JoinGroup(Err(refused)));
         }
@@ -71,6 +77,7 @@ impl Shard {
         for view in &mut views {
             view.members.clear();
         }
+        views.extend(self.list_consumer_groups());
         let known: HashSet<String> = views.iter().map(|view| view.group.clone()).collect();
         for index in self.coordinators.partitions() {
             let groups = self.coordinators.groups(index).into_iter();
@@ -84,6 +91,8 @@ impl Shard {
         let group = &call.group;
         match self.members.view(group) {
             Some(view) => Ok(view),
+            // It is described by another request.
+            None if self.consumers.contains(group) => Err(ErrorCode::GroupIdNotFound),
             None if self.coordinators.has_offsets(call.partition, group) => {
                 Ok(only_offsets(group.clone()))
             }
@@ -101,7 +110,13 @@ impl Shard {
         let may = self.coordinators.check(partition).and_then(|()| match () {
             () if self.members.contains(&group) && only.is_some() => self.members.reads(&group),
             () if self.members.has_members(&group) => Err(ErrorCode::NonEmptyGroup),
-            () if self.members.contains(&group) => Ok(Reads::These(BTreeSet::new())),
+            () if self.consumers.contains(&group) && only.is_some() => {
+                Ok(Reads::These(self.consumers.reads(&group)))
+            }
+            () if self.consumers.has_members(&group) => Err(ErrorCode::NonEmptyGroup),
+            () if self.members.contains(&group) || self.consumers.contains(&group) => {
+                Ok(Reads::These(BTreeSet::new()))
+            }
             () if self.coordinators.has_offsets(partition, &group) => {
                 Ok(Reads::These(BTreeSet::new()))
             }
@@ -116,7 +131,10 @@ impl Shard {
             kept.extend(only.extract_if(.., |(topic, _)| reads.contains(topic)).map(|(t, _)| t));
             only
         });
-        let forgotten = if only.is_none() { self.members.forget(&group) } else { None };
+        let forgotten = match only {
+            None => self.forget_group(&group),
+            Some(_) => Vec::new(),
+        };
         let shard = Rc::clone(self);
         spawn_guarded(&self.gate, "delete offsets", async move {
             let (only, now) = (only.as_deref(), now_ms());
@@ -134,14 +152,16 @@ impl Shard {
                 let mut groups: BTreeSet<String> =
                     self.coordinators.groups(index).into_iter().collect();
                 groups.extend(self.members.of_partition(index));
+                groups.extend(self.consumers.of_partition(index));
                 for group in groups {
                     let now = now_ms();
-                    let expiry = self.members.expiry(&group);
+                    let expiry = self.consumers.expiry(&group);
+                    let expiry = expiry.unwrap_or_else(|| self.members.expiry(&group));
                     let is_over = |offset: &GroupOffset| {
                         let commit_ms = offset.committed.commit_ms;
                         expiry.is_over(&offset.topic, commit_ms, now, retention_ms)
                     };
-                    let rest = || self.members.forget(&group);
+                    let rest = || self.forget_group(&group);
                     self.coordinators.expire(index, &group, is_over, rest, now);
                     yield_now().await;
                 }
@@ -161,7 +181,7 @@ impl Shard {
             if commit.transaction.is_some() && nobody {
                 return Ok(());
             }
-            self.members.may_commit(&commit.group, member, instance, commit.generation)
+            self.may_commit(&commit)
         });
         if let Err(code) = may {
             return answer(Outcome::CommitOffsets(Err(code)));
@@ -181,6 +201,7 @@ impl Shard {
 fn only_offsets(group: String) -> GroupView {
     GroupView {
         group,
+        kind: "classic",
         state: "Empty",
         protocol_type: String::new(),
         protocol: String::new(),

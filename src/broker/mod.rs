@@ -4,6 +4,7 @@
 
 mod advertise;
 mod apply;
+mod consumer_groups;
 mod groups;
 mod moves;
 mod run_shard;

@@ -202,10 +202,11 @@ fn spawn_cleaner(
 fn spawn_coordinators(
     shard: &Rc<Shard>,
     context: &ShardContext<Operation, Outcome>,
-) -> [Task<()>; 3] {
-    let [groups, offsets, transactions] = [shard, shard, shard].map(Rc::clone);
+) -> [Task<()>; 4] {
+    let [groups, consumers, offsets, transactions] = [shard; 4].map(Rc::clone);
     [
         spawn_local(async move { groups.members.run().await }),
+        spawn_local(async move { consumers.consumers.run().await }),
         context.background.spawn(async move { offsets.expire_offsets().await }),
         spawn_local(async move { transactions.run_transactions().await }),
     ]

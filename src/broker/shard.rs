@@ -15,7 +15,7 @@ use super::Advertised;
 use crate::config::BrokerConfig;
 use crate::connection::Connections;
 use crate::controller::ControllerHandle;
-use crate::group::{Coordinators, Members};
+use crate::group::{Consumers, Coordinators, Members};
 use crate::handlers::FetchSessions;
 use crate::metadata::MetadataImage;
 use crate::partition::fetch::FetchWatch;
@@ -41,6 +41,7 @@ pub struct Shard {
     pub sessions: FetchSessions,
     pub coordinators: Rc<Coordinators>,
     pub members: Rc<Members>,
+    pub consumers: Rc<Consumers>,
     pub transactions: Transactions,
     pub connections: Connections,
     /// Producer ids from here up to there may still be handed out.
@@ -89,12 +90,15 @@ impl Shard {
     pub fn new(parts: ShardParts) -> Rc<Shard> {
         let (gate, coordinators) = (Gate::new(), Rc::new(Coordinators::default()));
         let (limits, at) = (parts.config.group_limits, Rc::clone(&coordinators));
-        let members = Members::new(limits, parts.group_bytes, at, gate.clone());
+        let members = Members::new(limits, parts.group_bytes / 2, at, gate.clone());
+        let (limits, at) = (parts.config.consumer_limits.clone(), Rc::clone(&coordinators));
+        let consumers = Consumers::new(limits, parts.group_bytes / 2, at, gate.clone());
         Rc::new(Shard {
             sessions: FetchSessions::new(parts.config.fetch_session_slots, parts.id),
             connections: Connections::default(),
             coordinators,
             members,
+            consumers,
             transactions: Transactions::default(),
             id: parts.id,
             config: parts.config,
@@ -228,10 +232,14 @@ impl Shard {
             Operation::DescribeGroup(call) => {
                 answer(Outcome::DescribeGroup(self.describe_group(&call)));
             }
+            Operation::HearConsumer(call) => self.hear_consumer(call, answer),
+            Operation::DescribeConsumers(call) => {
+                answer(Outcome::DescribeConsumers(self.describe_consumers(&call)));
+            }
             Operation::DeleteOffsets(call) => self.delete_offsets(call, answer),
             Operation::CommitOffsets(commit) => self.commit_offsets(commit, answer),
             Operation::FetchOffsets(fetch) => {
-                answer(Outcome::FetchOffsets(self.coordinators.fetch(&fetch)));
+                answer(Outcome::FetchOffsets(self.fetch_offsets(&fetch)));
             }
             Operation::AddToTransaction(asked) => self.add_to_transaction(asked, answer),
             Operation::Transaction(asked) => {

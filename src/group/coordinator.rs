@@ -190,7 +190,7 @@ impl Coordinators {
         index: i32,
         group: &str,
         is_over: impl Fn(&GroupOffset) -> bool,
-        rest: impl FnOnce() -> Option<KeyedRecord>,
+        rest: impl FnOnce() -> Vec<KeyedRecord>,
         now_ms: i64,
     ) {
         let Ok(loaded) = self.find(index) else { return };
@@ -232,7 +232,7 @@ impl Coordinators {
         partition: i32,
         group: &str,
         only: Option<&[(String, i32)]>,
-        also: Option<KeyedRecord>,
+        also: Vec<KeyedRecord>,
         now_ms: i64,
     ) -> Result<(), ErrorCode> {
         let loaded = self.find(partition)?;

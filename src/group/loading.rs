@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use corelane_shards::log::batch::{BatchHeader, Record};
 
+use super::consumer;
 use super::offsets::Offsets;
 use super::record::{decode_group, decode_group_key, GroupRecord};
 
@@ -12,6 +13,7 @@ use super::record::{decode_group, decode_group_key, GroupRecord};
 #[derive(Debug, Default)]
 pub struct SavedGroups {
     pub classic: BTreeMap<String, GroupRecord>,
+    pub consumer: BTreeMap<String, consumer::Saved>,
 }
 
 /// See the module's head.
@@ -60,8 +62,14 @@ impl Loading {
                 };
                 Ok(())
             }),
-            // Of a later Kafka: not understood, and not ours to lose.
-            _ => Ok(()),
+            // Others are of a later Kafka: not understood, and not ours to lose.
+            _ => consumer::decode_key(key).and_then(|found| {
+                let Some((group, key)) = found else { return Ok(()) };
+                let value = record.value.map(|value| consumer::decode_value(&key, value));
+                let record = consumer::Record { value: value.transpose()?, key };
+                self.groups.consumer.entry(group).or_default().put(record);
+                Ok(())
+            }),
         };
         applied.map_err(|error| error.to_string())
     }

@@ -2,7 +2,7 @@
 //! gives them, its records to the log, and its clock.
 
 use std::cell::{Cell, RefCell};
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -13,8 +13,7 @@ use super::classic::{
     Token, Write, MEMBER_BYTES,
 };
 use super::expiry::{Expiry, Reads};
-use super::loading::SavedGroups;
-use super::record::{encode_group, encode_group_key};
+use super::record::{encode_group, encode_group_key, GroupRecord};
 use super::served::ServedGroups;
 use super::Coordinators;
 use crate::clock::now_ms;
@@ -70,9 +69,9 @@ impl Members {
     }
 
     /// Takes the groups of a partition of the offsets topic as its log has them.
-    pub fn load(&self, partition: i32, saved: SavedGroups) {
+    pub fn load(&self, partition: i32, saved: BTreeMap<String, GroupRecord>) {
         let now = now_ms();
-        for (name, record) in saved.classic {
+        for (name, record) in saved {
             let group = Group::restore(self.limits, now, record);
             self.groups.borrow_mut().insert(&name, partition, group, now);
         }

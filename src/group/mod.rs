@@ -1,13 +1,13 @@
 //! Consumer groups. What they have committed: `record` has Kafka's formats in `__consumer_offsets`,
 //! `loading` tells its records apart, `offsets` is what those of offsets come to (pure), `coordinator`
 //! the shell on the shard that owns a partition of that topic: it reads the log when the partition is
-//! opened, and appends to it; `expiry` says when they are forgotten (pure). Who is in them: `classic` is the state machine (pure), `served` the groups
-//! of a shard, `members` the shell around them.
-//!
-//! Knowingly missing: the protocol of KIP-848.
+//! opened, and appends to it; `expiry` says when they are forgotten (pure). Who is in them: `classic` is
+//! the state machine (pure), `served` the groups of a shard, `members` the shell around them; `consumer`
+//! is that of the consumer protocol (KIP-848), `consumers` its shell.
 
 pub mod classic;
 pub mod consumer;
+mod consumers;
 mod coordinator;
 mod expiry;
 mod loading;
@@ -16,6 +16,7 @@ mod offsets;
 mod record;
 mod served;
 
+pub use consumers::Consumers;
 pub use coordinator::Coordinators;
 pub use expiry::{Expiry, Reads};
 pub use loading::SavedGroups;

@@ -15,9 +15,6 @@ use crate::partition::membership::GroupView;
 use crate::partition::{OfGroup, Operation, Outcome};
 use crate::wire::{ErrorCode, StrBytes};
 
-/// The only kind of groups there is.
-const CLASSIC: &str = "classic";
-
 pub async fn handle(
     cx: &RequestContext,
     version: i16,
@@ -30,7 +27,7 @@ pub async fn handle(
     };
     let mut groups = Vec::new();
     for view in all_groups(cx).await {
-        if !is_asked(states, view.state) || !is_asked(types, CLASSIC) {
+        if !is_asked(states, view.state) || !is_asked(types, view.kind) {
             continue;
         }
         let text = |text: &'static str, from| match version >= from {
@@ -42,7 +39,7 @@ pub async fn handle(
                 .with_group_id(GroupId(StrBytes::from_string(view.group)))
                 .with_protocol_type(StrBytes::from_string(view.protocol_type))
                 .with_group_state(text(view.state, 4))
-                .with_group_type(text(CLASSIC, 5)),
+                .with_group_type(text(view.kind, 5)),
         );
     }
     ListGroupsResponse::default().with_groups(groups)

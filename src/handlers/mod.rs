@@ -5,6 +5,8 @@ mod add_offsets_to_txn;
 mod add_partitions_to_txn;
 mod alter_replica_log_dirs;
 mod api_versions;
+mod consumer_group_describe;
+mod consumer_group_heartbeat;
 mod create_partitions;
 mod create_topics;
 mod delete_groups;
@@ -77,7 +79,7 @@ pub async fn dispatch(
     let (key, version, body) = (header.key, header.version, body.freeze());
     let named;
     let cx = match key {
-        ApiKey::JoinGroup => {
+        ApiKey::JoinGroup | ApiKey::ConsumerGroupHeartbeat => {
             named = cx.of_client(header);
             &named
         }
@@ -131,6 +133,8 @@ pub async fn dispatch(
         ApiKey::DescribeLogDirs => answer!(describe_log_dirs),
         ApiKey::CreatePartitions => answer!(create_partitions),
         ApiKey::DescribeCluster => answer!(describe_cluster),
+        ApiKey::ConsumerGroupHeartbeat => answer!(consumer_group_heartbeat),
+        ApiKey::ConsumerGroupDescribe => answer!(consumer_group_describe),
         ApiKey::DescribeProducers => answer!(describe_producers),
         ApiKey::WriteTxnMarkers => answer!(write_txn_markers),
         ApiKey::TxnOffsetCommit => answer!(txn_offset_commit),

@@ -11,9 +11,12 @@ use crate::clock::now_ms;
 use crate::partition::{CommitEntry, CommitGroup, Operation, Outcome};
 use crate::wire::{ErrorCode, StrBytes, TopicRef};
 
+/// Since this version a member of a consumer group says its epoch (KIP-848).
+const EPOCHS_FROM: i16 = 9;
+
 pub async fn handle(
     cx: &RequestContext,
-    _version: i16,
+    version: i16,
     request: OffsetCommitRequest,
 ) -> OffsetCommitResponse {
     let (mut flat, mut entries, mut places) = (Vec::new(), Vec::new(), Vec::new());
@@ -37,7 +40,7 @@ pub async fn handle(
         }
     }
     if !entries.is_empty() {
-        let committed = commit(cx, &request, entries).await;
+        let committed = commit(cx, version, &request, entries).await;
         let code = committed.err().map_or(0, |code| code.code());
         places.into_iter().for_each(|place| flat[place].error_code = code);
     }
@@ -52,6 +55,7 @@ pub async fn handle(
 
 async fn commit(
     cx: &RequestContext,
+    version: i16,
     request: &OffsetCommitRequest,
     entries: Vec<CommitEntry>,
 ) -> Result<(), ErrorCode> {
@@ -63,6 +67,7 @@ async fn commit(
             member_id: request.member_id.to_string(),
             instance_id: request.group_instance_id.as_ref().map(ToString::to_string),
             generation: request.generation_id_or_member_epoch,
+            by_epoch: version >= EPOCHS_FROM,
             now_ms: now_ms(),
             transaction: None,
             entries,

@@ -39,7 +39,8 @@ pub async fn handle(
             topics.into_iter().map(|t| (t.name.to_string(), t.partition_indexes)).collect()
         });
         let answer = OffsetFetchResponseGroup::default().with_group_id(group.group_id.clone());
-        groups.push(match fetch(cx, &group.group_id, asked.clone(), stable).await {
+        let member = (group.member_id.map(|id| id.to_string()), group.member_epoch);
+        groups.push(match fetch(cx, &group.group_id, member, asked.clone(), stable).await {
             Err(code) => answer.with_error_code(code.code()),
             Ok(found) => {
                 let topics = by_topic(asked, found).into_iter().map(|(topic, partitions)| {
@@ -64,7 +65,7 @@ async fn one_group(
     stable: bool,
 ) -> OffsetFetchResponse {
     let answer = OffsetFetchResponse::default();
-    let found = match fetch(cx, group, asked.clone(), stable).await {
+    let found = match fetch(cx, group, (None, -1), asked.clone(), stable).await {
         Ok(found) => by_topic(asked, found),
         Err(code) if version >= 2 => return answer.with_error_code(code.code()),
         Err(code) => {
@@ -147,12 +148,20 @@ fn by_topic(asked: Asked, found: FetchedOffsets) -> Vec<(TopicName, Places)> {
 async fn fetch(
     cx: &RequestContext,
     group: &GroupId,
+    (member_id, member_epoch): (Option<String>, i32),
     topics: Asked,
     require_stable: bool,
 ) -> Result<FetchedOffsets, ErrorCode> {
     let call = |partition| {
         let group = group.to_string();
-        Operation::FetchOffsets(FetchGroupOffsets { partition, group, topics, require_stable })
+        Operation::FetchOffsets(FetchGroupOffsets {
+            partition,
+            group,
+            member_id,
+            member_epoch,
+            topics,
+            require_stable,
+        })
     };
     ask_coordinator(cx, group, call, |outcome| match outcome {
         Outcome::FetchOffsets(it) => Some(it),

@@ -85,6 +85,7 @@ async fn commit(
             member_id: request.member_id.to_string(),
             instance_id: request.group_instance_id.as_ref().map(ToString::to_string),
             generation: if version >= MEMBER_FROM { request.generation_id } else { -1 },
+            by_epoch: false,
             now_ms: now_ms(),
             transaction: Some(transaction),
             entries,

@@ -30,6 +30,8 @@ pub struct CommitGroup {
     pub instance_id: Option<String>,
     /// −1: the consumer is no member.
     pub generation: i32,
+    /// Since version 9 of the request, `generation` can be the epoch of a member (KIP-848).
+    pub by_epoch: bool,
     pub now_ms: i64,
     /// They are committed with this transaction.
     pub transaction: Option<InTransaction>,
@@ -48,6 +50,10 @@ pub struct CommitEntry {
 pub struct FetchGroupOffsets {
     pub partition: i32,
     pub group: String,
+    /// Who asks, where it is a member (KIP-848).
+    pub member_id: Option<String>,
+    /// −1: it is none.
+    pub member_epoch: i32,
     pub topics: Option<Vec<(String, Vec<i32>)>>,
     /// Offsets that open transactions may commit anew are not wanted (KIP-447).
     pub require_stable: bool,

@@ -30,6 +30,20 @@ pub struct Beat {
     pub client_host: String,
 }
 
+impl Beat {
+    pub fn joins(&self) -> bool {
+        self.epoch == 0
+    }
+}
+
+/// A heartbeat on its way to the group's coordinator.
+#[derive(Debug, Clone)]
+pub struct ConsumerCall {
+    pub beat: Beat,
+    /// Since version 1 of the request, members choose their own ids.
+    pub needs_id: bool,
+}
+
 /// What a member is told.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Heard {

@@ -81,6 +81,8 @@ pub struct Synced {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GroupView {
     pub group: String,
+    /// Kafka's name of its protocol.
+    pub kind: &'static str,
     /// Kafka's name of it.
     pub state: &'static str,
     pub protocol_type: String,

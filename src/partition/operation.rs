@@ -2,6 +2,7 @@ use bytes::Bytes;
 use corelane_shards::log::{MovingSize, NewBatch, ProducerView};
 use uuid::Uuid;
 
+use super::consumer_group::{ConsumerCall, ConsumerGroupView, Heard, Refused};
 use super::membership::{GroupView, Join, Joined, MemberCall, NotJoined, Sync, Synced};
 use super::{
     AddToTransaction, CommitGroup, FetchGroupOffsets, FetchedOffsets, InTransaction, MarkerOrder,
@@ -37,6 +38,8 @@ pub enum Operation {
     /// All groups that the shard coordinates, without their members.
     ListGroups,
     DescribeGroup(OfGroup<()>),
+    HearConsumer(OfGroup<ConsumerCall>),
+    DescribeConsumers(OfGroup<()>),
     /// Forget offsets of these partitions, or, without any, the group itself.
     DeleteOffsets(OfGroup<Option<Vec<(String, i32)>>>),
     CommitOffsets(CommitGroup),
@@ -67,6 +70,8 @@ pub enum Outcome {
     Members(Vec<Result<(), ErrorCode>>),
     ListGroups(Vec<GroupView>),
     DescribeGroup(Result<GroupView, ErrorCode>),
+    HearConsumer(Result<Heard, Refused>),
+    DescribeConsumers(Result<ConsumerGroupView, ErrorCode>),
     /// Topics whose offsets stay, because members read them.
     DeleteOffsets(Result<Vec<String>, ErrorCode>),
     CommitOffsets(Result<(), ErrorCode>),

@@ -57,6 +57,8 @@ pub const APIS: &[Api] = &[
     api(ApiKey::DescribeProducers, 0..=0),
     api(ApiKey::DescribeTransactions, 0..=0),
     api(ApiKey::ListTransactions, 0..=1),
+    api(ApiKey::ConsumerGroupHeartbeat, 0..=1),
+    api(ApiKey::ConsumerGroupDescribe, 0..=1),
 ];
 
 /// The table's row for `key`, if it is served.

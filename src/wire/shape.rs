@@ -309,6 +309,8 @@ mod tests {
             AlterReplicaLogDirs => AlterReplicaLogDirsRequest,
             DescribeLogDirs => DescribeLogDirsRequest,
             DescribeCluster => DescribeClusterRequest,
+            ConsumerGroupHeartbeat => ConsumerGroupHeartbeatRequest,
+            ConsumerGroupDescribe => ConsumerGroupDescribeRequest,
         )
     }
 

@@ -276,5 +276,22 @@ const SHAPES: &[Shape] = &[
         ],
     ),
     shape(ApiKey::DescribeProducers, 0, &[all(list(&Kind::Group(&[all(TEXT), all(list(&I32))])))]),
+    shape(
+        ApiKey::ConsumerGroupHeartbeat,
+        0,
+        &[
+            all(TEXT),
+            all(TEXT),
+            all(I32),
+            all(TEXT),
+            all(TEXT),
+            all(I32),
+            all(list(&TEXT)),
+            from(1, TEXT),
+            all(TEXT),
+            all(list(&Kind::Group(&[all(UUID), all(list(&I32))]))),
+        ],
+    ),
+    shape(ApiKey::ConsumerGroupDescribe, 0, &[all(list(&TEXT)), all(BYTE)]),
     shape(ApiKey::DescribeCluster, 0, &[all(BYTE), from(1, BYTE), from(2, BYTE)]),
 ];

@@ -149,6 +149,7 @@ impl Group {
         };
         GroupView {
             group: group.to_string(),
+            kind: "classic",
             state: match self.state {
                 State::Empty => "Empty",
                 State::Preparing { .. } => "PreparingRebalance",

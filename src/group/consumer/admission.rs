@@ -127,6 +127,42 @@ impl Group {
         }
     }
 
+    /// Whether offsets may be committed by this member, or by nobody where nobody is in. `by_epoch`: the
+    /// request is of a version that has members' epochs.
+    ///
+    /// # Errors
+    /// Kafka's code.
+    pub fn may_commit(&self, id: &str, epoch: i32, by_epoch: bool) -> Result<(), ErrorCode> {
+        if epoch < 0 && self.members.is_empty() {
+            return Ok(());
+        }
+        let member = self.members.get(id).ok_or(ErrorCode::UnknownMemberId)?;
+        if member.metadata.classic.is_none() && !by_epoch {
+            return Err(ErrorCode::UnsupportedVersion);
+        }
+        self.check_offset_epoch(id, epoch)
+    }
+
+    /// Whether a member may ask for offsets, or somebody who is none.
+    ///
+    /// # Errors
+    /// Kafka's code.
+    pub fn may_fetch(&self, id: Option<&str>, epoch: i32) -> Result<(), ErrorCode> {
+        match id {
+            None if epoch < 0 => Ok(()),
+            id => self.check_offset_epoch(id.unwrap_or_default(), epoch),
+        }
+    }
+
+    fn check_offset_epoch(&self, id: &str, epoch: i32) -> Result<(), ErrorCode> {
+        let member = self.members.get(id).ok_or(ErrorCode::UnknownMemberId)?;
+        match (epoch == member.current.epoch, &member.metadata.classic) {
+            (true, _) => Ok(()),
+            (false, None) => Err(ErrorCode::StaleMemberEpoch),
+            (false, Some(_)) => Err(ErrorCode::IllegalGeneration),
+        }
+    }
+
     fn check_size(&self) -> Result<(), Refused> {
         match self.members.len() < self.limits.max_size {
             true => Ok(()),

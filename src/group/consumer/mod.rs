@@ -31,6 +31,7 @@ use bytes::Bytes;
 
 pub use self::admission::check;
 pub use self::record::{decode_key, decode_value, encode, Key, Record, Value};
+pub use self::replay::Saved;
 pub use self::subscription::{check_pattern, resolve, Resolved};
 pub use crate::config::ConsumerLimits;
 pub use crate::partition::consumer_group::{
@@ -44,6 +45,9 @@ pub const JOINS: i32 = 0;
 pub const LEAVES: i32 = -1;
 /// With this epoch a static member leaves and will be back.
 pub const LEAVES_FOR_NOW: i32 = -2;
+
+/// Bytes of a member with its names and its places in maps, about.
+const MEMBER_BYTES: usize = 1_024;
 
 /// What is written of a member whenever it says something new.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -145,6 +149,8 @@ pub struct Group {
     matched_ms: i64,
     /// Records to write, in order.
     records: Vec<Record>,
+    /// Bytes that all this takes, about.
+    bytes: usize,
 }
 
 impl Group {
@@ -164,12 +170,18 @@ impl Group {
             matched_image: None,
             matched_ms: i64::MIN,
             records: Vec::new(),
+            bytes: 0,
         }
     }
 
     /// Records since they were taken last; they have to be durable before an answer tells of them.
     pub fn take_records(&mut self) -> Vec<Record> {
         std::mem::take(&mut self.records)
+    }
+
+    /// Bytes that it takes, about.
+    pub fn bytes(&self) -> usize {
+        self.bytes + self.members.len() * MEMBER_BYTES
     }
 
     /// Whether nobody is in it.

@@ -44,8 +44,8 @@ struct World {
     now_ms: i64,
     group: Group,
     limits: Rc<ConsumerLimits>,
-    /// The log: the last of each key, in order.
-    log: BTreeMap<Key, (u64, Value)>,
+    /// The log.
+    log: Saved,
     written: u64,
     image: MetadataImage,
     topics: Topics,
@@ -80,7 +80,7 @@ impl World {
             now_ms: 1_000_000,
             group: Group::new(Rc::clone(&limits)),
             limits,
-            log: BTreeMap::new(),
+            log: Saved::default(),
             written: 0,
             image: image(1, &topics),
             topics,
@@ -211,30 +211,31 @@ impl World {
     }
 
     fn append(&mut self) {
-        for Record { key, value } in self.group.take_records() {
+        for record in self.group.take_records() {
             self.written += 1;
-            match value {
-                Some(value) => drop(self.log.insert(key, (self.written, value))),
-                None => drop(self.log.remove(&key)),
-            }
+            let (key, value) = encode("g", &record);
+            let (_, key) = decode_key(&key).expect("reads").expect("is ours");
+            let value = value.map(|value| decode_value(&key, &value).expect("reads"));
+            assert_eq!((&key, &value), (&record.key, &record.value));
+            self.log.put(record);
         }
     }
 
     /// The coordinator starts again: all that counts is in its records.
     fn restart(&mut self) {
-        let mut again = Group::new(Rc::clone(&self.limits));
-        let mut records: Vec<_> = self.log.iter().collect();
-        records.sort_by_key(|(_, (number, _))| *number);
-        for (key, (_, value)) in records {
-            let encoded = encode("g", &Record { key: key.clone(), value: Some(value.clone()) });
-            let (_, key) = decode_key(&encoded.0).expect("reads").expect("is ours");
-            let value = decode_value(&key, &encoded.1.expect("a value")).expect("reads");
-            again.apply(key, Some(value));
-        }
-        again.begin(self.now_ms);
+        let limits = Rc::clone(&self.limits);
+        let again = Group::restore(limits, self.now_ms, self.log.clone());
         let durable = |g: &Group| {
             let sets = (g.members.clone(), g.instances.clone(), g.targets.clone());
-            (g.epoch, g.target_epoch, sets, g.topics.clone(), g.patterns.clone(), g.owners.clone())
+            (
+                g.epoch,
+                g.target_epoch,
+                sets,
+                g.topics.clone(),
+                g.patterns.clone(),
+                g.owners.clone(),
+                g.bytes,
+            )
         };
         assert_eq!(durable(&again), durable(&self.group));
         self.group = again;
@@ -325,8 +326,9 @@ fn a_million_steps_leave_no_partition_with_two_owners_and_all_with_one() {
         world.append();
         assert_eq!(world.group.due_ms(), None);
         assert!(world.group.is_empty() && world.group.owners.is_empty());
+        assert_eq!(world.group.bytes(), 0);
         for record in world.group.end() {
-            world.log.remove(&record.key);
+            world.log.put(record);
         }
         assert!(world.log.is_empty(), "seed {seed}: {:?} is left", world.log);
     }

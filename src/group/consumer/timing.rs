@@ -20,7 +20,7 @@ impl Group {
     }
 
     /// The group was read from its records: its members have all their time again.
-    pub fn begin(&mut self, now_ms: i64) {
+    pub(super) fn begin(&mut self, now_ms: i64) {
         let ids: Vec<String> = self.members.keys().cloned().collect();
         for id in ids {
             self.hear(now_ms, &id);

@@ -1,5 +1,7 @@
 //! The group as it is shown.
 
+use std::collections::BTreeSet;
+
 use super::{ConsumerGroupView, ConsumerView, Following, Group};
 
 impl Group {
@@ -43,9 +45,9 @@ impl Group {
         }
     }
 
-    /// Whether a member reads a topic: its offsets are not to be deleted then.
-    pub fn is_read(&self, topic: &str) -> bool {
-        self.topics.contains_key(topic)
-            || self.members.values().any(|member| member.metadata.topics.contains(topic))
+    /// Topics that somebody reads, or would if they were there.
+    pub fn all_reads(&self) -> BTreeSet<String> {
+        let named = self.members.values().flat_map(|member| &member.metadata.topics);
+        named.chain(self.topics.keys()).cloned().collect()
     }
 }
