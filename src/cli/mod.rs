@@ -2,7 +2,9 @@
 //! most of the world uses.
 
 mod client;
+mod cluster;
 mod consume;
+mod duration;
 mod format;
 mod group;
 mod import;
@@ -10,6 +12,7 @@ mod log;
 mod produce;
 mod serve;
 mod topic;
+mod txn;
 
 use clap::{CommandFactory, Parser, Subcommand};
 
@@ -40,6 +43,8 @@ enum Command {
     Consume(consume::Args),
     /// List, describe, reset and delete consumer groups.
     Group(group::Args),
+    /// List and describe transactions, and end those that hang.
+    Txn(txn::Args),
     /// Look at, check and mend segment files, while no broker runs on them.
     Log(log::Args),
     /// Take over what another broker left.
@@ -75,6 +80,7 @@ pub fn main() -> i32 {
         Command::Produce(args) => produce::run(args),
         Command::Consume(args) => consume::run(args),
         Command::Group(args) => group::run(args),
+        Command::Txn(args) => txn::run(args),
         Command::Log(args) => log::run(args),
         Command::Import(args) => import::run(args),
         Command::Version => {

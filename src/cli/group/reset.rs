@@ -9,6 +9,7 @@ use serde_json::json;
 
 use super::describe::committed;
 use crate::cli::client::{Connect, Quiet, ASK_TIMEOUT};
+use crate::cli::duration::duration;
 use crate::cli::topic::plain_table;
 use crate::cli::Failure;
 
@@ -51,21 +52,6 @@ struct To {
     /// So many records further, or, with a minus, back.
     #[arg(long, value_name = "N", allow_hyphen_values = true)]
     shift: Option<i64>,
-}
-
-/// Reads `90s`, `15m`, `2h`, `7d`.
-fn duration(text: &str) -> Result<Duration, String> {
-    let wrong = || "90s, 15m, 2h or 7d is allowed".to_string();
-    let unit = text.chars().last().ok_or_else(wrong)?;
-    let seconds = match unit {
-        's' => 1,
-        'm' => 60,
-        'h' => 3_600,
-        'd' => 86_400,
-        _ => return Err(wrong()),
-    };
-    let number: u64 = text[..text.len() - 1].parse().map_err(|_| wrong())?;
-    number.checked_mul(seconds).map(Duration::from_secs).ok_or_else(wrong)
 }
 
 /// A partition, where the group is, and where it will be.
@@ -172,18 +158,4 @@ fn print(args: &Args, changes: &[Change]) {
         ]);
     }
     println!("{table}");
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn durations_have_a_unit() {
-        assert_eq!(duration("90s"), Ok(Duration::from_secs(90)));
-        assert_eq!(duration("7d"), Ok(Duration::from_secs(604_800)));
-        for wrong in ["", "h", "5", "-1h", "99999999999999999999d", "1µ"] {
-            assert!(duration(wrong).is_err(), "{wrong}");
-        }
-    }
 }
