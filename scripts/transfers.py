@@ -32,7 +32,7 @@ def librdkafka_worker(bootstrap, name, seed):
     consumer = Consumer({
         "bootstrap.servers": bootstrap, "group.id": "bank", "enable.auto.commit": False,
         "auto.offset.reset": "earliest", "isolation.level": "read_committed",
-        "session.timeout.ms": 6000, "partition.assignment.strategy": "cooperative-sticky",
+        "session.timeout.ms": 6000, "max.poll.interval.ms": 20000,
     })
     consumer.subscribe(["commands"])
     producer = Producer({
@@ -83,6 +83,7 @@ def kafka_python_worker(bootstrap, name, seed):
     consumer = KafkaConsumer(
         "commands", bootstrap_servers=bootstrap, group_id="bank", enable_auto_commit=False,
         auto_offset_reset="earliest", isolation_level="read_committed", session_timeout_ms=6000,
+        max_poll_interval_ms=20000,
     )
     producer = KafkaProducer(
         bootstrap_servers=bootstrap, transactional_id=name, transaction_timeout_ms=10000,
@@ -102,7 +103,7 @@ def kafka_python_worker(bootstrap, name, seed):
                     producer.send("ledger", record.encode(), partition=number % PARTITIONS)
                 producer.send("audit", str(number).encode(), partition=(number + 1) % PARTITIONS)
         offsets = {at: OffsetAndMetadata(m[-1].offset + 1, "", -1) for at, m in polled.items()}
-        producer.send_offsets_to_transaction(offsets, consumer.consumer_group_metadata())
+        producer.send_offsets_to_transaction(offsets, consumer.group_metadata())
         # It dies of any error, and is started again.
         producer.commit_transaction()
 
