@@ -217,6 +217,10 @@ fn every_api_answers_in_every_version_it_is_advertised_for() {
                 }
                 ApiKey::DeleteGroups => ask!(DeleteGroupsRequest::default(), DeleteGroupsResponse),
                 ApiKey::OffsetDelete => ask!(OffsetDeleteRequest::default(), OffsetDeleteResponse),
+                ApiKey::AlterConfigs => ask!(AlterConfigsRequest::default(), AlterConfigsResponse),
+                ApiKey::IncrementalAlterConfigs => {
+                    ask!(IncrementalAlterConfigsRequest::default(), IncrementalAlterConfigsResponse)
+                }
                 ApiKey::WriteTxnMarkers => {
                     ask!(WriteTxnMarkersRequest::default(), WriteTxnMarkersResponse)
                 }

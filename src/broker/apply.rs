@@ -52,7 +52,8 @@ impl Shard {
                 }
                 let key = PartitionKey { topic: topic.id, index: index as i32 };
                 wanted.insert(key);
-                if self.table.contains(&key) {
+                if let Some(open) = self.table.get(&key) {
+                    open.log.set_config(topic.config.log.clone());
                     continue;
                 }
                 if partition.log_dir >= self.config.log_dirs.len() {

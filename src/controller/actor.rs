@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use tokio::sync::{mpsc, oneshot};
 
+use super::configs::TopicChange;
 use super::handle::{Command, MorePartitions};
 use super::record::MetadataRecord;
 use super::state::{ApiError, Controller, CreatedTopic, NewTopic, TopicSelector};
@@ -62,6 +63,9 @@ impl Actor {
             }
             Command::CreatePartitions { topics, validate_only, answer } => {
                 let _ = answer.send(self.create_partitions(topics, validate_only).await);
+            }
+            Command::AlterTopics { changes, validate_only, answer } => {
+                let _ = answer.send(self.alter_topics(&changes, validate_only).await);
             }
             Command::MovePartition { topic, partition, to, answer } => {
                 let decided = self.controller.move_partition(topic, partition, to);
@@ -147,6 +151,34 @@ impl Actor {
                     Err(ApiError::new(ErrorCode::InvalidRequest, "Duplicate topic in the request."))
                 }
                 true => self.controller.create_partitions(name, *count, assignments.as_deref()),
+            };
+            let result = decided.and_then(|record| {
+                if !validate_only {
+                    self.commit(vec![record])?;
+                    changed = true;
+                }
+                Ok(())
+            });
+            results.push(result);
+        }
+        if changed {
+            self.publish().await;
+        }
+        results
+    }
+
+    async fn alter_topics(
+        &mut self,
+        changes: &[TopicChange],
+        validate_only: bool,
+    ) -> Vec<Result<(), ApiError>> {
+        let mut results = Vec::with_capacity(changes.len());
+        let mut changed = false;
+        for change in changes {
+            let twice = changes.iter().filter(|other| other.topic == change.topic).count() > 1;
+            let decided = match twice {
+                true => Err(ApiError::new(ErrorCode::InvalidRequest, "The topic is named twice.")),
+                false => self.controller.alter_topic(change),
             };
             let result = decided.and_then(|record| {
                 if !validate_only {

@@ -2,6 +2,7 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
 
+use super::configs::TopicChange;
 use super::state::{ApiError, CreatedTopic, NewTopic, TopicSelector};
 use crate::wire::{ErrorCode, Uuid};
 
@@ -28,6 +29,11 @@ pub enum Command {
     },
     CreatePartitions {
         topics: Vec<MorePartitions>,
+        validate_only: bool,
+        answer: oneshot::Sender<Vec<Result<(), ApiError>>>,
+    },
+    AlterTopics {
+        changes: Vec<TopicChange>,
         validate_only: bool,
         answer: oneshot::Sender<Vec<Result<(), ApiError>>>,
     },
@@ -94,6 +100,20 @@ impl ControllerHandle {
         timeout: Duration,
     ) -> Result<Vec<Result<(), ApiError>>, ErrorCode> {
         let make = |answer| Command::CreatePartitions { topics, validate_only, answer };
+        self.ask(make, timeout).await
+    }
+
+    /// One result per topic, in order. Settings that were changed are durable and in force.
+    ///
+    /// # Errors
+    /// As [`ControllerHandle::create_topics`].
+    pub async fn alter_topics(
+        &self,
+        changes: Vec<TopicChange>,
+        validate_only: bool,
+        timeout: Duration,
+    ) -> Result<Vec<Result<(), ApiError>>, ErrorCode> {
+        let make = |answer| Command::AlterTopics { changes, validate_only, answer };
         self.ask(make, timeout).await
     }
 

@@ -1,14 +1,16 @@
-//! The controller: decides about topics and producer ids, keeps the decisions in a log on disk,
-//! and tells the shards. `state` is a pure state machine, `record` and `store` its durable form,
+//! The controller: decides about topics, their settings and producer ids, keeps the decisions in a log on disk,
+//! and tells the shards. `state` (with `configs`) is a pure state machine, `record` and `store` its durable form,
 //! `actor` the task on the control thread, `handle` what the shards call.
 
 mod actor;
+mod configs;
 mod handle;
 mod record;
 mod state;
 mod store;
 
 pub use actor::{run, ImageUpdate};
+pub use configs::{ConfigChange, ConfigOp, TopicChange};
 pub use handle::{ControllerHandle, MorePartitions};
 pub use record::MetadataRecord;
 pub use state::{

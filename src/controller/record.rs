@@ -32,4 +32,9 @@ pub enum MetadataRecord {
         /// Id of the log directory it is in from now on.
         directory: String,
     },
+    /// All settings of a topic that are not the broker's defaults.
+    TopicConfigs {
+        topic: u128,
+        configs: Vec<(String, String)>,
+    },
 }

@@ -103,6 +103,11 @@ impl Controller {
         &self.image
     }
 
+    /// The settings of topics that have none of their own.
+    pub fn topic_defaults(&self) -> &TopicConfig {
+        &self.placement.topic_defaults
+    }
+
     /// The fewest records that stand for this state.
     pub fn records(&self) -> Vec<MetadataRecord> {
         let topic = |topic: &TopicImage| MetadataRecord::TopicCreated {
@@ -173,6 +178,12 @@ impl Controller {
                 self.by_directory[to] += 1;
                 // Its shard stays: which one owns it is looked at again at the next start.
                 place.log_dir = to;
+                self.image.insert(topic);
+            }
+            MetadataRecord::TopicConfigs { topic, configs } => {
+                let mut topic = self.known(*topic)?;
+                topic.overrides = configs.iter().cloned().collect();
+                topic.config = self.placement.topic_defaults.with(&topic.overrides)?;
                 self.image.insert(topic);
             }
             MetadataRecord::ProducerIds { next } => self.next_producer_id = *next,

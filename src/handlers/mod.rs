@@ -3,6 +3,7 @@
 
 mod add_offsets_to_txn;
 mod add_partitions_to_txn;
+mod alter_configs;
 mod alter_replica_log_dirs;
 mod api_versions;
 mod consumer_group_describe;
@@ -129,6 +130,8 @@ pub async fn dispatch(
         ApiKey::ListTransactions => answer!(list_transactions),
         ApiKey::OffsetForLeaderEpoch => answer!(offset_for_leader_epoch),
         ApiKey::DescribeConfigs => answer!(describe_configs),
+        ApiKey::AlterConfigs => answer!(alter_configs),
+        ApiKey::IncrementalAlterConfigs => answer!(alter_configs::incremental),
         ApiKey::AlterReplicaLogDirs => answer!(alter_replica_log_dirs),
         ApiKey::DescribeLogDirs => answer!(describe_log_dirs),
         ApiKey::CreatePartitions => answer!(create_partitions),

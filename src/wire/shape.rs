@@ -297,6 +297,8 @@ mod tests {
             ListGroups => ListGroupsRequest,
             DeleteGroups => DeleteGroupsRequest,
             OffsetDelete => OffsetDeleteRequest,
+            AlterConfigs => AlterConfigsRequest,
+            IncrementalAlterConfigs => IncrementalAlterConfigsRequest,
             WriteTxnMarkers => WriteTxnMarkersRequest,
             TxnOffsetCommit => TxnOffsetCommitRequest,
             DescribeProducers => DescribeProducersRequest,

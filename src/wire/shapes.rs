@@ -226,6 +226,30 @@ const SHAPES: &[Shape] = &[
         ],
     ),
     shape(
+        ApiKey::AlterConfigs,
+        2,
+        &[
+            all(list(&Kind::Group(&[
+                all(BYTE),
+                all(TEXT),
+                all(list(&Kind::Group(&[all(TEXT), all(TEXT)]))),
+            ]))),
+            all(BYTE),
+        ],
+    ),
+    shape(
+        ApiKey::IncrementalAlterConfigs,
+        1,
+        &[
+            all(list(&Kind::Group(&[
+                all(BYTE),
+                all(TEXT),
+                all(list(&Kind::Group(&[all(TEXT), all(BYTE), all(TEXT)]))),
+            ]))),
+            all(BYTE),
+        ],
+    ),
+    shape(
         ApiKey::AlterReplicaLogDirs,
         2,
         &[all(list(&Kind::Group(&[
