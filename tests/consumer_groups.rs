@@ -1,12 +1,6 @@
-//! Groups of the consumer protocol (KIP-848): each record is read, whoever comes, goes or dies, and what
-//! members and tools are told.
+//! Groups of the consumer protocol (KIP-848): what members and tools are told.
 
 mod support;
-
-use std::collections::BTreeSet;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::Mutex;
-use std::time::Duration;
 
 use kafka_protocol::messages::consumer_group_describe_response::DescribedGroup;
 use kafka_protocol::messages::consumer_group_heartbeat_request::TopicPartitions;
@@ -22,8 +16,6 @@ use kafka_protocol::messages::offset_fetch_request::{
 };
 use kafka_protocol::messages::*;
 use kafka_protocol::protocol::StrBytes;
-use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
-use rdkafka::{ClientConfig, Message};
 use support::{Broker, Raw, Setup, MODES};
 
 const UNKNOWN_MEMBER_ID: i16 = 25;
@@ -43,66 +35,6 @@ const QUICK: &str = "\"group.consumer.min.session.timeout.ms\" = 500
 \"group.consumer.heartbeat.interval.ms\" = 200
 \"group.initial.rebalance.delay.ms\" = 0
 \"offsets.topic.num.partitions\" = 3";
-
-const PARTITIONS: i32 = 8;
-const RECORDS: usize = 4_000;
-
-type Seen = Mutex<BTreeSet<(i32, i64)>>;
-
-/// A member that notes what it reads and then commits it, until it is told to stop or has had its
-/// share; then it leaves.
-fn work(address: &str, seen: &Seen, stop: &AtomicBool, share: usize) {
-    let consumer: BaseConsumer = ClientConfig::new()
-        .set("bootstrap.servers", address)
-        .set("group.id", "workers")
-        .set("group.protocol", "consumer")
-        .set("enable.auto.commit", "false")
-        .set("auto.offset.reset", "earliest")
-        .set("reconnect.backoff.max.ms", "200")
-        .create()
-        .expect("a consumer");
-    consumer.subscribe(&["t"]).expect("subscribes");
-    let mut count = 0;
-    while !stop.load(Ordering::SeqCst) && count < share {
-        if let Some(Ok(message)) = consumer.poll(Duration::from_millis(20)) {
-            seen.lock().expect("unharmed").insert((message.partition(), message.offset()));
-            count += 1;
-            if count % 50 == 0 {
-                // Another member may have the partition by now: it reads these again.
-                let _ = consumer.commit_message(&message, CommitMode::Sync);
-            }
-        }
-    }
-}
-
-#[test]
-fn every_record_is_read_over_members_that_come_and_go_and_a_broker_that_crashes() {
-    for mode in MODES {
-        let setup = Setup { extra: QUICK.to_string(), shards: 2, ..Setup::new(mode) };
-        let mut broker = Broker::start(setup);
-        broker.run(&["topic", "create", "t", "--partitions", &PARTITIONS.to_string()], b"");
-        let lines: String = (0..RECORDS).map(|n| format!("{n}\n")).collect();
-        broker.run(&["produce", "t"], lines.as_bytes());
-        let (seen, stop) = (Seen::default(), AtomicBool::new(false));
-        let address = broker.address.clone();
-        std::thread::scope(|scope| {
-            let _stop = support::SetAtEnd(&stop);
-            let member = |share| {
-                let (address, seen, stop) = (&address, &seen, &stop);
-                scope.spawn(move || work(address, seen, stop, share))
-            };
-            // Three that leave early, and four that stay.
-            let early: Vec<_> = [100, 200, 300].map(member).into();
-            let _staying: Vec<_> = (0..4).map(|_| member(usize::MAX)).collect();
-            support::eventually("some is read", || seen.lock().expect("unharmed").len() > 300);
-            broker = std::mem::replace(&mut broker, Broker::start(Setup::new("single")))
-                .crash_and_restart_in_place();
-            support::eventually("all is read", || seen.lock().expect("unharmed").len() == RECORDS);
-            stop.store(true, Ordering::SeqCst);
-            drop(early);
-        });
-    }
-}
 
 fn text(text: &str) -> StrBytes {
     StrBytes::from_string(text.to_string())

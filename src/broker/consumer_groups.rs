@@ -7,9 +7,9 @@ use corelane_shards::runtime::spawn_guarded;
 
 use super::Shard;
 use crate::clock::now_ms;
-use crate::partition::consumer_group::{Beat, ConsumerCall, ConsumerGroupView, Heard, Refused};
+use crate::partition::consumer_group::{ConsumerCall, ConsumerGroupView, Heard, Refused};
 use crate::partition::keyed_log::KeyedRecord;
-use crate::partition::membership::GroupView;
+use crate::partition::membership::{GroupView, Join, MemberCall, Sync};
 use crate::partition::{CommitGroup, FetchGroupOffsets, FetchedOffsets, OfGroup, Outcome};
 use crate::wire::ErrorCode;
 
@@ -28,42 +28,63 @@ impl Shard {
     async fn hear(self: &Rc<Self>, call: OfGroup<ConsumerCall>) -> Result<Heard, Refused> {
         let OfGroup { partition, group, what: ConsumerCall { beat, needs_id } } = call;
         self.coordinators.check(partition)?;
-        self.take_over_classic(partition, &group, &beat).await?;
         let image = self.image();
         self.consumers.hear(partition, &group, beat, needs_id, &image).await
     }
 
-    /// A classic group that nobody is in becomes one of the consumer protocol.
-    async fn take_over_classic(
-        &self,
-        partition: i32,
-        group: &str,
-        beat: &Beat,
-    ) -> Result<(), Refused> {
-        if !self.members.contains(group) {
-            return Ok(());
-        }
-        if self.members.has_members(group) || !beat.joins() {
-            let message = format!("Group {group} is not a consumer group.");
-            return Err(Refused::new(ErrorCode::GroupIdNotFound, message));
-        }
-        let Some(tombstone) = self.members.forget(group) else { return Ok(()) };
-        self.coordinators.append(partition, &[tombstone], now_ms())?.await?;
-        Ok(())
+    /// Whether a request of the classic protocol is for a group of the consumer protocol.
+    pub(super) fn is_of_consumers(&self, group: &str) -> bool {
+        self.consumers.has_members(group)
+    }
+
+    pub(super) fn join_consumers(
+        self: &Rc<Self>,
+        call: OfGroup<Join>,
+        answer: impl FnOnce(Outcome) + 'static,
+    ) {
+        let shard = Rc::clone(self);
+        spawn_guarded(&self.gate, "join consumers", async move {
+            let image = shard.image();
+            let joined = shard.consumers.classic_join(&call.group, call.what, &image).await;
+            answer(Outcome::JoinGroup(joined));
+        });
+    }
+
+    pub(super) fn sync_with_consumers(
+        self: &Rc<Self>,
+        call: OfGroup<Sync>,
+        answer: impl FnOnce(Outcome) + 'static,
+    ) {
+        let shard = Rc::clone(self);
+        spawn_guarded(&self.gate, "sync with consumers", async move {
+            answer(Outcome::SyncGroup(shard.consumers.classic_sync(&call.group, &call.what).await));
+        });
+    }
+
+    pub(super) fn hear_among_consumers(
+        self: &Rc<Self>,
+        call: OfGroup<Vec<MemberCall>>,
+        answer: impl FnOnce(Outcome) + 'static,
+    ) {
+        let shard = Rc::clone(self);
+        spawn_guarded(&self.gate, "hear among consumers", async move {
+            let mut heard = Vec::with_capacity(call.what.len());
+            for said in &call.what {
+                heard.push(shard.consumers.classic_says(&call.group, said).await);
+            }
+            answer(Outcome::Members(heard));
+        });
     }
 
     /// A group of the consumer protocol that nobody is in is given up for a classic one.
     ///
     /// # Errors
-    /// Somebody is in it.
+    /// Kafka's code.
     pub(super) fn give_up_consumer_group(
         &self,
         partition: i32,
         group: &str,
     ) -> Result<(), ErrorCode> {
-        if self.consumers.has_members(group) {
-            return Err(ErrorCode::InconsistentGroupProtocol);
-        }
         let tombstones = self.consumers.forget(group);
         if !tombstones.is_empty() {
             // In order before what the classic group writes.

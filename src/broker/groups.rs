@@ -33,7 +33,14 @@ impl Shard {
         }
     }
 
-    pub(super) fn join_group(&self, call: OfGroup<Join>, answer: impl FnOnce(Outcome) + 'static) {
+    pub(super) fn join_group(
+        self: &Rc<Self>,
+        call: OfGroup<Join>,
+        answer: impl FnOnce(Outcome) + 'static,
+    ) {
+        if self.is_of_consumers(&call.group) {
+            return self.join_consumers(call, answer);
+        }
         let OfGroup { partition, group, what: join } = call;
         let checked = self.coordinators.check(partition);
         let checked = checked.and_then(|()| self.give_up_consumer_group(partition, &group));
@@ -45,7 +52,14 @@ impl Shard {
         self.members.join(partition, &group, join, answer);
     }
 
-    pub(super) fn sync_group(&self, call: OfGroup<Sync>, answer: impl FnOnce(Outcome) + 'static) {
+    pub(super) fn sync_group(
+        self: &Rc<Self>,
+        call: OfGroup<Sync>,
+        answer: impl FnOnce(Outcome) + 'static,
+    ) {
+        if self.is_of_consumers(&call.group) {
+            return self.sync_with_consumers(call, answer);
+        }
         let OfGroup { partition, group, what: sync } = call;
         if let Err(code) = self.coordinators.check(partition) {
             return answer(Outcome::SyncGroup(Err(code)));
@@ -55,9 +69,13 @@ impl Shard {
     }
 
     pub(super) fn hear_members(
-        &self,
-        call: &OfGroup<Vec<MemberCall>>,
-    ) -> Vec<Result<(), ErrorCode>> {
+        self: &Rc<Self>,
+        call: OfGroup<Vec<MemberCall>>,
+        answer: impl FnOnce(Outcome) + 'static,
+    ) {
+        if self.is_of_consumers(&call.group) {
+            return self.hear_among_consumers(call, answer);
+        }
         let checked = self.coordinators.check(call.partition);
         let hear = |said: &MemberCall| {
             checked?;
@@ -69,7 +87,7 @@ impl Shard {
                 MemberSays::Leaving => self.members.leave(&call.group, member, instance),
             }
         };
-        call.what.iter().map(hear).collect()
+        answer(Outcome::Members(call.what.iter().map(hear).collect()));
     }
 
     pub(super) fn list_groups(&self) -> Vec<GroupView> {

@@ -92,7 +92,8 @@ impl Shard {
         let (limits, at) = (parts.config.group_limits, Rc::clone(&coordinators));
         let members = Members::new(limits, parts.group_bytes / 2, at, gate.clone());
         let (limits, at) = (parts.config.consumer_limits.clone(), Rc::clone(&coordinators));
-        let consumers = Consumers::new(limits, parts.group_bytes / 2, at, gate.clone());
+        let classic = Rc::clone(&members);
+        let consumers = Consumers::new(limits, parts.group_bytes / 2, at, classic, gate.clone());
         Rc::new(Shard {
             sessions: FetchSessions::new(parts.config.fetch_session_slots, parts.id),
             connections: Connections::default(),
@@ -227,7 +228,7 @@ impl Shard {
             }
             Operation::JoinGroup(call) => self.join_group(call, answer),
             Operation::SyncGroup(call) => self.sync_group(call, answer),
-            Operation::Members(call) => answer(Outcome::Members(self.hear_members(&call))),
+            Operation::Members(call) => self.hear_members(call, answer),
             Operation::ListGroups => answer(Outcome::ListGroups(self.list_groups())),
             Operation::DescribeGroup(call) => {
                 answer(Outcome::DescribeGroup(self.describe_group(&call)));

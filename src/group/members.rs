@@ -219,6 +219,49 @@ impl Members {
         self.groups.borrow().iter().map(|(name, group)| group.view(name)).collect()
     }
 
+    /// A group as the consumer protocol can go on with it.
+    pub fn to_give_over(&self, group: &str) -> Option<GroupRecord> {
+        self.groups.borrow().get(group).and_then(Group::to_give_over)
+    }
+
+    /// A group was given over; what makes the log forget it as a classic one.
+    pub fn give_over(&self, group: &str) -> KeyedRecord {
+        let gone = self.groups.borrow_mut().remove(group);
+        let answers = gone.map(|mut gone| {
+            gone.give_over();
+            gone.take_answers()
+        });
+        self.tell(answers.unwrap_or_default());
+        (encode_group_key(group), None)
+    }
+
+    /// Takes a group that was of the consumer protocol; what makes the log know it.
+    pub fn take_back(&self, partition: i32, group: &str, record: GroupRecord) -> KeyedRecord {
+        let written = (encode_group_key(group), Some(encode_group(&record)));
+        let taken = Group::take_back(self.limits, now_ms(), record);
+        self.groups.borrow_mut().insert(group, partition, taken, now_ms());
+        self.look_soon(group);
+        written
+    }
+
+    /// Whether a session timeout is allowed.
+    ///
+    /// # Errors
+    /// It is not.
+    pub fn check_session(&self, timeout_ms: i32) -> Result<(), ErrorCode> {
+        let limits = &self.limits;
+        match (limits.min_session_timeout_ms..=limits.max_session_timeout_ms).contains(&timeout_ms)
+        {
+            true => Ok(()),
+            false => Err(ErrorCode::InvalidSessionTimeout),
+        }
+    }
+
+    /// Most members of a group.
+    pub fn max_size(&self) -> usize {
+        self.limits.max_size
+    }
+
     /// Forgets a group that nobody is in; what makes the log forget it.
     pub fn forget(&self, group: &str) -> Option<KeyedRecord> {
         if self.has_members(group) {

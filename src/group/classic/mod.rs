@@ -5,6 +5,7 @@
 //! members. The rules are those of Kafka's GroupCoordinator (KIP-62, KIP-345, KIP-394, KIP-814).
 
 mod join;
+mod migration;
 mod pending;
 mod rebalance;
 mod roster;

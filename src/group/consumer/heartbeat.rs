@@ -115,7 +115,7 @@ impl Group {
             };
             self.write(Key::Current(id.clone()), Some(Value::Current(current)));
             if let Some(deadlines) = self.deadlines.get_mut(&id) {
-                deadlines.revoke_ms = None;
+                deadlines.act_ms = None;
             }
         }
         Ok(Heard { member_id: id, epoch: beat.epoch, interval_ms: 0, assignment: None })

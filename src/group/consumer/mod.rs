@@ -4,11 +4,15 @@
 //!
 //! `heartbeat` is what members say, `admission` who may say it, `subscription` which topics that is
 //! about, `target` what each is to have (`assignors`), `reconcile` how it gets there without a partition
-//! that has two owners, `timing` those that say nothing any more, `record` Kafka's formats.
+//! that has two owners, `classic` what members of the classic protocol say among them (`embedded` in
+//! which bytes), `migration` how a group changes its protocol, `timing` those that say nothing any more, `record` Kafka's formats.
 
 mod admission;
 mod assignors;
+mod classic;
+mod embedded;
 mod heartbeat;
+mod migration;
 mod reconcile;
 mod record;
 mod replay;
@@ -105,8 +109,8 @@ struct Member {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Deadlines {
     session_ms: i64,
-    /// It has to give something up.
-    revoke_ms: Option<i64>,
+    /// It has to give something up; or, of a classic one, to join again or to ask for its assignment.
+    act_ms: Option<i64>,
 }
 
 /// A topic that somebody reads.

@@ -26,7 +26,7 @@ impl Group {
         self.hear(now_ms, id);
         if let Some(deadlines) = self.deadlines.get_mut(id) {
             // Classic members have to join again in time instead.
-            deadlines.revoke_ms = (gives_up && !is_classic).then_some(now_ms + timeout_ms);
+            deadlines.act_ms = (gives_up && !is_classic).then_some(now_ms + timeout_ms);
         }
     }
 
@@ -65,6 +65,17 @@ impl Group {
             false => current.epoch,
         };
         Current { epoch, previous_epoch, following, assigned: kept, revoking: nothing }
+    }
+
+    /// Whether some of what a member waits for has not been given up.
+    pub(super) fn waits_for_others(&self, id: &str) -> bool {
+        let Some(member) = self.members.get(id) else { return false };
+        let Some(target) = self.targets.get(id) else { return false };
+        let is_missing = |(topic, partition): &(Uuid, i32)| {
+            let has = member.current.assigned.get(topic);
+            has.is_none_or(|partitions| !partitions.contains(partition))
+        };
+        places(target).filter(is_missing).any(|place| self.owners.contains_key(&place))
     }
 }
 

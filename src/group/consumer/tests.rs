@@ -1,4 +1,6 @@
-//! What members are told, case by case.
+//! What members are told, case by case; `classic`: those of the classic protocol.
+
+mod classic;
 
 use std::collections::BTreeSet;
 use std::rc::Rc;

@@ -14,7 +14,7 @@ impl Group {
         match self.deadlines.get_mut(id) {
             Some(deadlines) => deadlines.session_ms = session_ms,
             None => {
-                self.deadlines.insert(id.to_string(), Deadlines { session_ms, revoke_ms: None });
+                self.deadlines.insert(id.to_string(), Deadlines { session_ms, act_ms: None });
             }
         }
     }
@@ -28,7 +28,7 @@ impl Group {
             let timeout_ms = i64::from(member.metadata.rebalance_timeout_ms);
             let gives_up = member.current.following == Following::Unrevoked;
             if let (Some(deadlines), true) = (self.deadlines.get_mut(&id), gives_up) {
-                deadlines.revoke_ms = Some(now_ms + timeout_ms);
+                deadlines.act_ms = Some(now_ms + timeout_ms);
             }
         }
     }
@@ -48,6 +48,6 @@ impl Group {
 
 impl Deadlines {
     fn first(&self) -> i64 {
-        self.revoke_ms.map_or(self.session_ms, |revoke_ms| self.session_ms.min(revoke_ms))
+        self.act_ms.map_or(self.session_ms, |act_ms| self.session_ms.min(act_ms))
     }
 }

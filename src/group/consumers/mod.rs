@@ -1,5 +1,8 @@
 //! The groups of the consumer protocol (KIP-848) that this shard serves: heartbeats in, records to the
-//! log, answers when those are durable, and the groups' clock.
+//! log, answers when those are durable, and the groups' clock. `classic` is about members and groups of
+//! the classic protocol.
+
+mod classic;
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
@@ -14,7 +17,7 @@ use super::consumer::{
     Resolved, Saved, JOINS,
 };
 use super::expiry::{Expiry, Reads};
-use super::Coordinators;
+use super::{Coordinators, Members};
 use crate::clock::now_ms;
 use crate::metadata::MetadataImage;
 use crate::partition::keyed_log::KeyedRecord;
@@ -35,6 +38,8 @@ struct Served {
     safe: u64,
     /// Patterns are being matched.
     resolving: bool,
+    /// What is to be written before anything else of it.
+    first: Vec<KeyedRecord>,
 }
 
 /// See the module's head. Lives on its shard.
@@ -43,6 +48,8 @@ pub struct Consumers {
     /// Bytes that all groups may take.
     most_bytes: usize,
     coordinators: Rc<Coordinators>,
+    /// The groups of the classic protocol.
+    members: Rc<Members>,
     /// Of the shard's tasks.
     gate: Gate,
     groups: RefCell<BTreeMap<String, Served>>,
@@ -71,12 +78,14 @@ impl Consumers {
         limits: ConsumerLimits,
         most_bytes: usize,
         coordinators: Rc<Coordinators>,
+        members: Rc<Members>,
         gate: Gate,
     ) -> Rc<Consumers> {
         Rc::new(Consumers {
             limits: Rc::new(limits),
             most_bytes,
             coordinators,
+            members,
             gate,
             groups: RefCell::default(),
             bytes: Cell::new(0),
@@ -120,6 +129,7 @@ impl Consumers {
             appended: 0,
             safe: 0,
             resolving: false,
+            first: Vec::new(),
         };
         self.groups.borrow_mut().insert(name.to_string(), served);
         self.look_at(name);
@@ -139,7 +149,7 @@ impl Consumers {
     ) -> Result<Heard, Refused> {
         check(name, &beat, needs_id, &self.limits)?;
         let new = !self.groups.borrow().contains_key(name);
-        if new && beat.epoch != JOINS {
+        if new && beat.epoch != JOINS && !self.members.contains(name) {
             // Of a group that was deleted: members join again on this.
             return Err(ErrorCode::UnknownMemberId.into());
         }
@@ -148,7 +158,7 @@ impl Consumers {
         }
         let resolved = self.resolve(name, beat.regex.as_ref(), image).await?;
         if !self.groups.borrow().contains_key(name) {
-            self.insert(name, partition, Group::new(Rc::clone(&self.limits)));
+            self.make(partition, name, &beat, image)?;
         }
         let (heard, append) = self
             .on(name, |group| group.heartbeat(now_ms(), beat, image, resolved))
@@ -190,25 +200,33 @@ impl Consumers {
 
     /// Does something to a group that is there; what is to be appended for it.
     fn on<T>(&self, name: &str, work: impl FnOnce(&mut Group) -> T) -> Option<(T, Append)> {
-        let done = {
+        let (done, mut append, given_back) = {
             let mut groups = self.groups.borrow_mut();
             let served = groups.get_mut(name)?;
             let before = served.group.bytes();
             let done = work(&mut served.group);
             self.bytes.set(self.bytes.get() + served.group.bytes() - before);
-            let records = served.group.take_records();
+            let mut records = std::mem::take(&mut served.first);
+            records.extend(encoded(name, &served.group.take_records()));
             served.appended += u64::from(!records.is_empty());
             let append = Append {
                 group: name.to_string(),
                 incarnation: served.incarnation,
                 number: served.appended,
-                records: encoded(name, &records),
+                records,
                 partition: served.partition,
             };
-            (done, append)
+            (done, append, self.to_give_back(&served.group))
         };
-        self.look_at(name);
-        Some(done)
+        match given_back {
+            Some(record) => {
+                tracing::info!(group = name, "goes on with the classic protocol");
+                append.records.extend(self.end(name));
+                append.records.push(self.members.take_back(append.partition, name, record));
+            }
+            None => self.look_at(name),
+        }
+        Some((done, append))
     }
 
     /// Appends now what is to be appended; the future is done when it is durable, and, without any
@@ -315,9 +333,14 @@ impl Consumers {
 
     /// Forgets a group that nobody is in; what makes the log forget it.
     pub fn forget(&self, name: &str) -> Vec<KeyedRecord> {
-        if self.has_members(name) {
-            return Vec::new();
+        match self.has_members(name) {
+            true => Vec::new(),
+            false => self.end(name),
         }
+    }
+
+    /// Lets a group go; what makes the log forget it.
+    fn end(&self, name: &str) -> Vec<KeyedRecord> {
         let gone = self.groups.borrow_mut().remove(name);
         self.stored.notify();
         gone.map_or_else(Vec::new, |served| {
