@@ -59,7 +59,8 @@ impl Shard {
         let unknown = group.entries.iter().filter_map(|(key, _)| {
             let partition = self.table.get(key)?;
             let topic = image.by_id.get(&key.topic)?;
-            let open = partition.log.is_in_transaction(transaction.producer_id);
+            let InTransaction { producer_id, producer_epoch, .. } = *transaction;
+            let open = partition.log.is_in_transaction(producer_id, producer_epoch);
             (!open).then(|| ((topic.name.to_string(), key.index), partition))
         });
         unknown.collect()
@@ -75,7 +76,7 @@ impl Shard {
     /// Asks whether a transaction may begin in a partition of the offsets topic.
     pub(super) async fn verify_offsets(self: &Rc<Self>, of: &mut InTransaction, index: i32) {
         let Ok(partition) = self.coordinators.partition(index) else { return };
-        if !partition.log.is_in_transaction(of.producer_id) {
+        if !partition.log.is_in_transaction(of.producer_id, of.producer_epoch) {
             self.verify_all(of, &[((OFFSETS_TOPIC.to_string(), index), partition)]).await;
         }
     }
@@ -90,12 +91,12 @@ impl Shard {
             return;
         }
         // A marker that comes before the answer takes this back.
-        unknown.iter().for_each(|(_, partition)| partition.verified.ask(transaction.producer_id));
+        unknown.iter().for_each(|(_, partition)| partition.verified.ask(transaction));
         let names = unknown.iter().map(|(name, _)| name.clone()).collect();
         if let Err(code) = self.ask_to_add(transaction, names).await {
             transaction.refused = Some(code);
             for (_, partition) in unknown {
-                partition.verified.take(transaction.producer_id);
+                partition.verified.take(transaction.producer_id, transaction.producer_epoch);
             }
         }
     }

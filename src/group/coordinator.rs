@@ -27,7 +27,7 @@ fn commit_later(
     records: &[KeyedRecord],
     now_ms: i64,
 ) -> Result<impl Future<Output = Result<(), ErrorCode>> + use<>, ErrorCode> {
-    if !loaded.of.may_be_in_transaction(of.producer_id) {
+    if !loaded.of.may_be_in_transaction(of.producer_id, of.producer_epoch) {
         return Err(of.refusal(ErrorCode::CoordinatorLoadInProgress));
     }
     let (id, epoch) = (of.producer_id, of.producer_epoch);

@@ -16,7 +16,7 @@ pub async fn write(
     now_ms: i64,
 ) -> Result<(), ErrorCode> {
     let partition = table.find(&order.key)?;
-    partition.verified.take(order.producer_id);
+    partition.verified.end(order.producer_id, order.producer_epoch);
     let marker = Marker { commit: order.commit, coordinator_epoch: order.coordinator_epoch };
     let batch = marker.batch(order.producer_id, order.producer_epoch, now_ms);
     keyed_log::append_batch(&partition, &batch, now_ms)?.await

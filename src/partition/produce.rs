@@ -100,8 +100,9 @@ fn may_append(
 ) -> Result<(), ErrorCode> {
     let Some(transaction) = transaction else { return Ok(()) };
     let header = BatchHeader::peek(&batch.bytes).filter(BatchHeader::is_transactional);
-    let Some(producer) = header.map(|header| header.producer_id.get()) else { return Ok(()) };
-    match partition.may_be_in_transaction(producer) {
+    let Some(header) = header else { return Ok(()) };
+    let (producer_id, epoch) = (header.producer_id.get(), header.producer_epoch.get());
+    match partition.may_be_in_transaction(producer_id, epoch) {
         true => Ok(()),
         false => Err(transaction.refusal(ErrorCode::NotEnoughReplicas)),
     }

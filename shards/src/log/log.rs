@@ -168,9 +168,9 @@ impl Log {
         self.state.borrow().aborted_between(from, to)
     }
 
-    /// Whether a producer has a transaction open here.
-    pub fn is_in_transaction(&self, producer_id: i64) -> bool {
-        self.state.borrow().producers().is_open(producer_id)
+    /// Whether a producer has a transaction open here with this epoch.
+    pub fn is_in_transaction(&self, producer_id: i64, epoch: i16) -> bool {
+        self.state.borrow().producers().is_open(producer_id, epoch)
     }
 
     /// All producers that are remembered, by id.

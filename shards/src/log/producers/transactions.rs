@@ -21,9 +21,11 @@ impl Undecided {
 }
 
 impl Producers {
-    /// Whether a producer has a transaction open here.
-    pub fn is_open(&self, producer_id: i64) -> bool {
-        self.by_id.get(&producer_id).is_some_and(|producer| producer.open_since.is_some())
+    /// Whether a producer has a transaction open here with this epoch: a later one's records belong to
+    /// a later transaction, though the marker of this one may not have come yet (KIP-890).
+    pub fn is_open(&self, producer_id: i64, epoch: i16) -> bool {
+        let producer = self.by_id.get(&producer_id);
+        producer.is_some_and(|producer| producer.open_since.is_some() && producer.epoch == epoch)
     }
 
     /// The first offset of a transaction that is open, or whose marker lies at or behind `safe_end`.
@@ -143,7 +145,7 @@ mod tests {
         note(&mut producers, 2, 12, Some(false));
         let read = Producers::decode(&producers.encode()).expect("reads");
         assert_eq!(read.first_unstable(13), Some(10));
-        assert!(read.is_open(1) && !read.is_open(2));
+        assert!(read.is_open(1, 0) && !read.is_open(1, 1) && !read.is_open(2, 0));
         assert_eq!(read.views().count(), 2);
     }
 }
