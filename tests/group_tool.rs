@@ -116,3 +116,37 @@ fn offsets_are_shown_and_set_and_groups_deleted() {
     let error = broker.fail(&["group", "describe", "g"], b"");
     assert!(error.contains("does not exist"), "{error}");
 }
+
+#[test]
+fn groups_of_the_consumer_protocol_are_shown_like_others() {
+    for mode in support::MODES {
+        let broker = Broker::start(Setup::new(mode));
+        broker.run(&["topic", "create", "t", "--partitions", "3"], b"");
+        let member: BaseConsumer = ClientConfig::new()
+            .set("bootstrap.servers", &broker.address)
+            .set("group.id", "g")
+            .set("group.protocol", "consumer")
+            .set("client.id", "new")
+            .create()
+            .expect("a consumer");
+        member.subscribe(&["t"]).expect("subscribes");
+        support::eventually("it has its partitions", || {
+            let _ = member.poll(Duration::from_millis(20));
+            member.assignment().is_ok_and(|assignment| assignment.count() == 3)
+        });
+        let row = &json(&broker, &["list"])[0];
+        assert_eq!((&row["group"], &row["state"]), (&"g".into(), &"Stable".into()));
+        assert_eq!(row["members"], 1);
+        let described = json(&broker, &["describe", "g"]);
+        assert_eq!(
+            (&described["state"], &described["protocol"]),
+            (&"Stable".into(), &"uniform".into())
+        );
+        assert_eq!(described["partitions"][2]["member"], described["members"][0]["id"]);
+        let shown = json(&broker, &["members", "g"]);
+        assert_eq!(
+            (&shown[0]["client"], &shown[0]["assignment"]["t"][2]),
+            (&"new".into(), &2.into())
+        );
+    }
+}

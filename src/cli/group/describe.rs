@@ -1,14 +1,11 @@
 use std::collections::BTreeMap;
 
 use anyhow::anyhow;
-use bytes::{Buf, Bytes};
-use kafka_protocol::messages::ConsumerProtocolAssignment;
-use kafka_protocol::protocol::Decodable;
 use rdkafka::consumer::{BaseConsumer, Consumer};
-use rdkafka::groups::GroupInfo;
 use rdkafka::{Offset, TopicPartitionList};
 use serde_json::json;
 
+use super::found::{Found, DEAD};
 use crate::cli::client::{Connect, Quiet, ASK_TIMEOUT};
 use crate::cli::topic::plain_table;
 use crate::cli::Failure;
@@ -30,23 +27,17 @@ impl Row {
     }
 }
 
-/// What a group that is not there is shown as.
-pub const DEAD: &str = "Dead";
-
 pub fn does_not_exist(group: &str) -> anyhow::Error {
     anyhow!("the group '{group}' does not exist; see `corelane group list`")
 }
 
 pub fn run(connect: &Connect, group: &str, as_json: bool) -> Result<(), Failure> {
     let consumer = connect.consumer_of(group)?;
-    let found = consumer
-        .fetch_group_list(Some(group), ASK_TIMEOUT)
-        .map_err(|error| connect.explain(error))?;
-    let info = found.groups().iter().find(|info| info.name() == group);
-    let info = info.ok_or_else(|| does_not_exist(group))?;
-    let owners = owners(info);
+    let found = Found::all(connect, &consumer, Some(group))?;
+    let info = found.first().ok_or_else(|| does_not_exist(group))?;
+    let owners = info.owners();
     let committed = committed(&consumer)?;
-    if info.state() == DEAD && committed.is_empty() {
+    if info.state == DEAD && committed.is_empty() {
         return Err(does_not_exist(group).into());
     }
     let mut places: Vec<(String, i32)> = committed.keys().chain(owners.keys()).cloned().collect();
@@ -87,29 +78,8 @@ pub fn committed(consumer: &BaseConsumer<Quiet>) -> anyhow::Result<BTreeMap<(Str
     Ok(found.elements().iter().filter_map(place).collect())
 }
 
-/// Which member has each partition, as the group's leader has decided.
-pub fn owners(info: &GroupInfo) -> BTreeMap<(String, i32), String> {
-    let mut owners = BTreeMap::new();
-    for member in info.members() {
-        let Some(bytes) = member.assignment().filter(|bytes| bytes.len() > 2) else { continue };
-        let mut bytes = Bytes::copy_from_slice(bytes);
-        let version = bytes.get_i16();
-        // Not all groups are of consumers.
-        let Ok(assignment) = ConsumerProtocolAssignment::decode(&mut bytes, version.clamp(0, 3))
-        else {
-            continue;
-        };
-        for topic in assignment.assigned_partitions {
-            for partition in topic.partitions {
-                owners.insert((topic.topic.to_string(), partition), member.id().to_string());
-            }
-        }
-    }
-    owners
-}
-
-fn print(info: &GroupInfo, rows: &[Row]) {
-    println!("{} is {}, {} members", info.name(), info.state(), info.members().len());
+fn print(info: &Found, rows: &[Row]) {
+    println!("{} is {}, {} members", info.name, info.state, info.members.len());
     let mut table = plain_table(&["TOPIC", "PARTITION", "COMMITTED", "END", "LAG", "MEMBER"]);
     let shown = |number: Option<i64>| number.map_or("-".to_string(), |number| number.to_string());
     for row in rows {
@@ -125,10 +95,11 @@ fn print(info: &GroupInfo, rows: &[Row]) {
     println!("{table}");
 }
 
-fn print_json(info: &GroupInfo, rows: &[Row]) {
-    let members = info.members().iter().map(|member| {
-        json!({"id": member.id(), "client": member.client_id(), "host": member.client_host()})
-    });
+fn print_json(info: &Found, rows: &[Row]) {
+    let members = info
+        .members
+        .iter()
+        .map(|member| json!({"id": member.id, "client": member.client, "host": member.host}));
     let partitions = rows.iter().map(|row| {
         json!({
             "topic": row.topic,
@@ -140,9 +111,9 @@ fn print_json(info: &GroupInfo, rows: &[Row]) {
         })
     });
     let group = json!({
-        "group": info.name(),
-        "state": info.state(),
-        "protocol": info.protocol(),
+        "group": info.name,
+        "state": info.state,
+        "protocol": info.protocol,
         "members": members.collect::<Vec<_>>(),
         "partitions": partitions.collect::<Vec<_>>(),
     });

@@ -1,10 +1,10 @@
 use std::collections::BTreeMap;
 
-use rdkafka::consumer::Consumer;
 use serde_json::json;
 
-use super::describe::{does_not_exist, owners, DEAD};
-use crate::cli::client::{Connect, ASK_TIMEOUT};
+use super::describe::does_not_exist;
+use super::found::{Found, DEAD};
+use crate::cli::client::Connect;
 use crate::cli::topic::plain_table;
 use crate::cli::Failure;
 
@@ -13,24 +13,24 @@ type Share = BTreeMap<String, Vec<i32>>;
 
 pub fn run(connect: &Connect, group: &str, as_json: bool) -> Result<(), Failure> {
     let consumer = connect.consumer()?;
-    let found = consumer
-        .fetch_group_list(Some(group), ASK_TIMEOUT)
-        .map_err(|error| connect.explain(error))?;
-    let info = found.groups().iter().find(|info| info.name() == group && info.state() != DEAD);
+    let found = Found::all(connect, &consumer, Some(group))?;
+    let info = found.into_iter().find(|info| info.state != DEAD);
     let info = info.ok_or_else(|| does_not_exist(group))?;
-    let mut shares: BTreeMap<String, Share> = BTreeMap::new();
-    for ((topic, partition), member) in owners(info) {
-        shares.entry(member).or_default().entry(topic).or_default().push(partition);
-    }
     let mut members: Vec<_> = info
-        .members()
-        .iter()
-        .map(|m| (m.id(), m.client_id(), m.client_host(), shares.remove(m.id())))
+        .members
+        .into_iter()
+        .map(|member| {
+            let mut share = Share::new();
+            for (topic, partition) in member.partitions {
+                share.entry(topic).or_default().push(partition);
+            }
+            share.values_mut().for_each(|partitions| partitions.sort_unstable());
+            (member.id, member.client, member.host, share)
+        })
         .collect();
     members.sort();
     if as_json {
         let rows = members.into_iter().map(|(id, client, host, share)| {
-            let share = share.unwrap_or_default();
             json!({"member": id, "client": client, "host": host, "assignment": share})
         });
         println!("{}", serde_json::Value::Array(rows.collect()));
@@ -38,8 +38,8 @@ pub fn run(connect: &Connect, group: &str, as_json: bool) -> Result<(), Failure>
     }
     let mut table = plain_table(&["MEMBER", "CLIENT", "HOST", "PARTITIONS"]);
     for (id, client, host, share) in members {
-        let share = share.map_or("-".to_string(), |share| shown(&share));
-        table.add_row([id.to_string(), client.to_string(), host.to_string(), share]);
+        let share = if share.is_empty() { "-".to_string() } else { shown(&share) };
+        table.add_row([id, client, host, share]);
     }
     println!("{table}");
     Ok(())

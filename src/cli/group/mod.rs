@@ -1,14 +1,15 @@
 //! `corelane group`: consumer groups, who is in them, how far they are, and setting that.
 
 mod describe;
+mod found;
 mod members;
 mod reset;
 
 use clap::Subcommand;
-use rdkafka::consumer::Consumer;
 use serde_json::json;
 
-use super::client::{Connect, ASK_TIMEOUT};
+use self::found::Found;
+use super::client::Connect;
 use super::topic::{admin, options, plain_table, report, wait};
 use super::Failure;
 
@@ -74,21 +75,18 @@ pub fn run(args: Args) -> Result<(), Failure> {
 
 fn list(connect: &Connect, as_json: bool) -> Result<(), Failure> {
     let consumer = connect.consumer()?;
-    let found =
-        consumer.fetch_group_list(None, ASK_TIMEOUT).map_err(|error| connect.explain(error))?;
-    let mut groups: Vec<_> =
-        found.groups().iter().map(|g| (g.name(), g.state(), g.members().len())).collect();
-    groups.sort_unstable();
+    let groups = Found::all(connect, &consumer, None)?;
     if as_json {
-        let rows = groups.iter().map(
-            |(name, state, members)| json!({"group": name, "state": state, "members": members}),
-        );
+        let rows = groups.iter().map(|group| {
+            let Found { name, state, members, .. } = group;
+            json!({"group": name, "state": state, "members": members.len()})
+        });
         println!("{}", serde_json::Value::Array(rows.collect()));
         return Ok(());
     }
     let mut table = plain_table(&["GROUP", "STATE", "MEMBERS"]);
-    for (name, state, members) in groups {
-        table.add_row([name.to_string(), state.to_string(), members.to_string()]);
+    for Found { name, state, members, .. } in groups {
+        table.add_row([name, state, members.len().to_string()]);
     }
     println!("{table}");
     Ok(())
