@@ -4,6 +4,7 @@ mod ceiling;
 mod cluster;
 mod connection;
 mod fetch;
+mod groups;
 mod latency;
 mod load;
 mod process;
@@ -36,6 +37,8 @@ enum Command {
     Fetch(fetch::FetchArgs),
     /// Time one small produce at a time, or at a fixed rate
     Latency(latency::LatencyArgs),
+    /// Time rebalances, and commits beside heartbeats, of many members of consumer groups
+    Groups(groups::GroupsArgs),
     /// What this machine can do with the same bytes and no broker
     #[command(subcommand)]
     Ceiling(Ceiling),
@@ -72,6 +75,7 @@ fn run() -> Result<()> {
         Command::Produce(args) => print(&produce::run(&args)?, args.json),
         Command::Fetch(args) => print(&fetch::run(&args)?, args.json),
         Command::Latency(args) => print(&latency::run(&args)?, args.json),
+        Command::Groups(args) => print(&groups::run(&args)?, args.json),
         Command::Ceiling(Ceiling::Produce(args)) => {
             print(&ceiling::client::produce(&args)?, args.json)
         }

@@ -85,6 +85,9 @@ impl Connect {
         let mut config = self.consumer_config(group);
         config
             .set("auto.offset.reset", reset)
+            // The least that brokers allow by default: who is killed holds the others up for no longer.
+            .set("session.timeout.ms", "6000")
+            .set("heartbeat.interval.ms", "2000")
             .set("enable.auto.offset.store", "false")
             .set("auto.commit.interval.ms", "1000");
         Ok(config.create_with_context(Member::default())?)

@@ -130,6 +130,12 @@ impl<'a> Decoder<'a> {
         std::str::from_utf8(self.take(len)?).map_err(|_| WireError::BadString)
     }
 
+    /// Classic nullable bytes; null reads as empty.
+    pub fn bytes(&mut self) -> Result<&'a [u8], WireError> {
+        let len = self.array_len()?;
+        self.take(len)
+    }
+
     /// Compact nullable bytes; null reads as empty.
     pub fn compact_bytes(&mut self) -> Result<&'a [u8], WireError> {
         let len = self.compact_array_len()?;

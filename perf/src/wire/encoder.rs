@@ -63,6 +63,21 @@ impl Encoder {
         self.bytes.extend_from_slice(&value.as_bytes()[..len]);
     }
 
+    pub fn null_string(&mut self) {
+        self.i16(-1);
+    }
+
+    /// Classic bytes: 32-bit length, then the bytes.
+    pub fn bytes(&mut self, value: &[u8]) {
+        self.i32(value.len() as i32);
+        self.bytes.extend_from_slice(value);
+    }
+
+    /// What was encoded so far.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
     pub fn compact_string(&mut self, value: &str) {
         self.uvarint(value.len() as u32 + 1);
         self.bytes.extend_from_slice(value.as_bytes());

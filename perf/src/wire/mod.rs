@@ -10,6 +10,7 @@ pub mod decoder;
 pub mod encoder;
 pub mod error_code;
 pub mod fetch;
+pub mod group;
 pub mod list_offsets;
 pub mod metadata;
 pub mod produce;
