@@ -12,5 +12,6 @@ pub mod handlers;
 pub mod import;
 pub mod metadata;
 pub mod partition;
+pub mod share;
 pub mod transaction;
 pub mod wire;

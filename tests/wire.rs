@@ -261,6 +261,16 @@ fn every_api_answers_in_every_version_it_is_advertised_for() {
                 ApiKey::ConsumerGroupHeartbeat => {
                     ask!(ConsumerGroupHeartbeatRequest::default(), ConsumerGroupHeartbeatResponse)
                 }
+                ApiKey::ShareGroupHeartbeat => {
+                    ask!(ShareGroupHeartbeatRequest::default(), ShareGroupHeartbeatResponse)
+                }
+                ApiKey::ShareGroupDescribe => {
+                    ask!(ShareGroupDescribeRequest::default(), ShareGroupDescribeResponse)
+                }
+                ApiKey::ShareFetch => ask!(ShareFetchRequest::default(), ShareFetchResponse),
+                ApiKey::ShareAcknowledge => {
+                    ask!(ShareAcknowledgeRequest::default(), ShareAcknowledgeResponse)
+                }
                 ApiKey::ConsumerGroupDescribe => {
                     ask!(ConsumerGroupDescribeRequest::default(), ConsumerGroupDescribeResponse);
                 }

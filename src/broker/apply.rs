@@ -13,7 +13,7 @@ use corelane_shards::runtime::spawn_blocking;
 use super::moves::remove;
 use super::Shard;
 use crate::clock::now_ms;
-use crate::group::{OFFSETS_TOPIC, TRANSACTION_TOPIC};
+use crate::group::{OFFSETS_TOPIC, SHARE_STATE_TOPIC, TRANSACTION_TOPIC};
 use crate::metadata::{partition_metadata, MetadataImage, TopicImage};
 use crate::partition::{Partition, PartitionKey};
 
@@ -44,7 +44,7 @@ impl Shard {
     ) -> bool {
         let mut all = true;
         let mut wanted = HashSet::new();
-        let mut of_transactions = Vec::new();
+        let (mut of_transactions, mut of_shares) = (Vec::new(), Vec::new());
         for topic in image.topics.values() {
             for (index, partition) in topic.partitions.iter().enumerate() {
                 if partition.shard != self.id {
@@ -67,6 +67,7 @@ impl Shard {
                         match topic.name.as_str() {
                             OFFSETS_TOPIC => self.load_groups(key, partition),
                             TRANSACTION_TOPIC => of_transactions.push((key, partition)),
+                            SHARE_STATE_TOPIC => of_shares.push((key, partition)),
                             _ => {}
                         }
                     }
@@ -92,11 +93,20 @@ impl Shard {
         for (key, partition) in of_transactions {
             self.load_transactions(key, partition);
         }
+        // Those of topics that are not in it are forgotten.
+        for (key, partition) in of_shares {
+            self.load_share_states(key, partition);
+        }
+        if !deleted.is_empty() {
+            self.forget_share_states();
+        }
         self.table.keep_offline(|key| wanted.contains(key));
         for key in self.table.keys() {
             if !wanted.contains(&key) {
                 self.unload_groups(&key);
                 self.transactions.unload(&key);
+                self.share_states.unload(&key);
+                self.shares.remove_if(|shared| shared.partition() == key);
                 self.retire(&key).await;
             }
         }

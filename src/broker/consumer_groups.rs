@@ -28,6 +28,10 @@ impl Shard {
     async fn hear(self: &Rc<Self>, call: OfGroup<ConsumerCall>) -> Result<Heard, Refused> {
         let OfGroup { partition, group, what: ConsumerCall { beat, needs_id } } = call;
         self.coordinators.check(partition)?;
+        if self.share_groups.contains(&group) {
+            let message = format!("Group {group} is not a consumer group.");
+            return Err(Refused::new(ErrorCode::GroupIdNotFound, message));
+        }
         let image = self.image();
         self.consumers.hear(partition, &group, beat, needs_id, &image).await
     }
@@ -85,6 +89,9 @@ impl Shard {
         partition: i32,
         group: &str,
     ) -> Result<(), ErrorCode> {
+        if self.share_groups.contains(group) {
+            return Err(ErrorCode::InconsistentGroupProtocol);
+        }
         let tombstones = self.consumers.forget(group);
         if !tombstones.is_empty() {
             // In order before what the classic group writes.
@@ -116,6 +123,7 @@ impl Shard {
     /// Forgets a group that nobody is in; what makes the log forget it.
     pub(super) fn forget_group(&self, group: &str) -> Vec<KeyedRecord> {
         let mut records = self.consumers.forget(group);
+        records.extend(self.share_groups.forget(group));
         records.extend(self.members.forget(group));
         records
     }

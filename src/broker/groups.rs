@@ -16,10 +16,11 @@ use crate::wire::ErrorCode;
 impl Shard {
     /// Reads a partition of the offsets topic that was opened; its groups are served then.
     pub(super) fn load_groups(self: &Rc<Self>, key: PartitionKey, partition: Rc<Partition>) {
-        let (members, consumers) = (Rc::clone(&self.members), Rc::clone(&self.consumers));
+        let shard = Rc::clone(self);
         let groups = move |saved: SavedGroups| {
-            members.load(key.index, saved.classic);
-            consumers.load(key.index, saved.consumer);
+            shard.members.load(key.index, saved.classic);
+            shard.consumers.load(key.index, saved.consumer);
+            shard.share_groups.load(key.index, saved.share);
         };
         let load = self.coordinators.load(key, partition, groups);
         spawn_guarded(&self.gate, "load groups", load);
@@ -30,6 +31,7 @@ impl Shard {
         if self.coordinators.unload(key) {
             self.members.unload(key.index);
             self.consumers.unload(key.index);
+            self.share_groups.unload(key.index);
         }
     }
 
@@ -96,6 +98,7 @@ impl Shard {
             view.members.clear();
         }
         views.extend(self.list_consumer_groups());
+        views.extend(self.list_share_groups());
         let known: HashSet<String> = views.iter().map(|view| view.group.clone()).collect();
         for index in self.coordinators.partitions() {
             let groups = self.coordinators.groups(index).into_iter();
@@ -110,7 +113,9 @@ impl Shard {
         match self.members.view(group) {
             Some(view) => Ok(view),
             // It is described by another request.
-            None if self.consumers.contains(group) => Err(ErrorCode::GroupIdNotFound),
+            None if self.consumers.contains(group) || self.share_groups.contains(group) => {
+                Err(ErrorCode::GroupIdNotFound)
+            }
             None if self.coordinators.has_offsets(call.partition, group) => {
                 Ok(only_offsets(group.clone()))
             }
@@ -132,7 +137,11 @@ impl Shard {
                 Ok(Reads::These(self.consumers.reads(&group)))
             }
             () if self.consumers.has_members(&group) => Err(ErrorCode::NonEmptyGroup),
-            () if self.members.contains(&group) || self.consumers.contains(&group) => {
+            () if self.share_groups.has_members(&group) => Err(ErrorCode::NonEmptyGroup),
+            () if self.members.contains(&group)
+                || self.consumers.contains(&group)
+                || self.share_groups.contains(&group) =>
+            {
                 Ok(Reads::These(BTreeSet::new()))
             }
             () if self.coordinators.has_offsets(partition, &group) => {

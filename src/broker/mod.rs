@@ -11,6 +11,9 @@ mod run_shard;
 mod sending_markers;
 mod serve;
 mod shard;
+mod share;
+mod share_groups;
+mod share_reads;
 mod transactional;
 mod transactions;
 

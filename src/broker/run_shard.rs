@@ -202,11 +202,14 @@ fn spawn_cleaner(
 fn spawn_coordinators(
     shard: &Rc<Shard>,
     context: &ShardContext<Operation, Outcome>,
-) -> [Task<()>; 4] {
-    let [groups, consumers, offsets, transactions] = [shard; 4].map(Rc::clone);
+) -> [Task<()>; 6] {
+    let [groups, consumers, share_groups, shares, offsets, transactions] =
+        [shard; 6].map(Rc::clone);
     [
         spawn_local(async move { groups.members.run().await }),
         spawn_local(async move { consumers.consumers.run().await }),
+        spawn_local(async move { share_groups.share_groups.run().await }),
+        spawn_local(async move { shares.run_shares().await }),
         context.background.spawn(async move { offsets.expire_offsets().await }),
         spawn_local(async move { transactions.run_transactions().await }),
     ]

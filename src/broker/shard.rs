@@ -15,14 +15,15 @@ use super::Advertised;
 use crate::config::BrokerConfig;
 use crate::connection::Connections;
 use crate::controller::ControllerHandle;
-use crate::group::{Consumers, Coordinators, Members};
-use crate::handlers::FetchSessions;
+use crate::group::{Consumers, Coordinators, Members, ShareGroups};
+use crate::handlers::{FetchSessions, ShareSessions};
 use crate::metadata::MetadataImage;
 use crate::partition::fetch::FetchWatch;
 use crate::partition::{
     fetch, offsets, trim, FetchGroup, LogSize, MoveOrder, Operation, Outcome, PartitionKey,
     PartitionTable,
 };
+use crate::share::{ShareStates, Shares};
 use crate::transaction::Transactions;
 
 /// Everything one core's share of the broker knows. Made when the shard starts, lives on it.
@@ -42,6 +43,10 @@ pub struct Shard {
     pub coordinators: Rc<Coordinators>,
     pub members: Rc<Members>,
     pub consumers: Rc<Consumers>,
+    pub share_groups: ShareGroups,
+    pub shares: Shares,
+    pub share_states: ShareStates,
+    pub share_sessions: ShareSessions,
     pub transactions: Transactions,
     pub connections: Connections,
     /// Producer ids from here up to there may still be handed out.
@@ -90,16 +95,22 @@ impl Shard {
     pub fn new(parts: ShardParts) -> Rc<Shard> {
         let (gate, coordinators) = (Gate::new(), Rc::new(Coordinators::default()));
         let (limits, at) = (parts.config.group_limits, Rc::clone(&coordinators));
-        let members = Members::new(limits, parts.group_bytes / 2, at, gate.clone());
+        let members = Members::new(limits, parts.group_bytes / 3, at, gate.clone());
         let (limits, at) = (parts.config.consumer_limits.clone(), Rc::clone(&coordinators));
         let classic = Rc::clone(&members);
-        let consumers = Consumers::new(limits, parts.group_bytes / 2, at, classic, gate.clone());
+        let consumers = Consumers::new(limits, parts.group_bytes / 3, at, classic, gate.clone());
+        let (limits, at) = (parts.config.share_limits, Rc::clone(&coordinators));
+        let share_groups = ShareGroups::new(limits, parts.group_bytes / 3, at);
         Rc::new(Shard {
             sessions: FetchSessions::new(parts.config.fetch_session_slots, parts.id),
             connections: Connections::default(),
             coordinators,
             members,
             consumers,
+            share_groups,
+            shares: Shares::default(),
+            share_states: ShareStates::default(),
+            share_sessions: ShareSessions::new(parts.config.share_limits.max_sessions),
             transactions: Transactions::default(),
             id: parts.id,
             config: parts.config,
@@ -253,6 +264,16 @@ impl Shard {
                 answer(Outcome::ListTransactions(self.list_transactions()));
             }
             Operation::WriteMarkers(orders) => self.write_markers(orders, answer),
+            Operation::HearShareMember(call) => self.hear_share_member(call, answer),
+            Operation::DescribeShareGroup(call) => {
+                answer(Outcome::DescribeShareGroup(self.describe_share_group(&call)));
+            }
+            Operation::ShareFetch(fetch) => self.begin_share_fetch(from, fetch, answer),
+            Operation::ShareRelease(release) => {
+                self.release_share(&release);
+                answer(Outcome::ShareRelease);
+            }
+            Operation::ShareState(call) => self.share_state_call(call, answer),
             Operation::Epochs(queries) => {
                 let shard = Rc::clone(self);
                 spawn_guarded(&self.gate, "epochs", async move {
@@ -273,15 +294,24 @@ impl Shard {
         group: FetchGroup,
         answer: impl FnOnce(Outcome) + 'static,
     ) {
-        let watch = Rc::new(FetchWatch::default());
-        let name = (from, group.token);
-        self.waiting_fetches.borrow_mut().insert(name, Rc::clone(&watch));
+        let watch = self.watch_fetch(from, group.token);
         let shard = Rc::clone(self);
         spawn_guarded(&self.gate, "fetch", async move {
             let outcomes = fetch::fetch(&shard.table, &group, &watch).await;
-            shard.waiting_fetches.borrow_mut().remove(&name);
+            shard.unwatch_fetch(from, group.token);
             answer(Outcome::Fetch(outcomes));
         });
+    }
+
+    /// A fetch that may be called for an early answer from now on.
+    pub(super) fn watch_fetch(&self, from: ShardId, token: u64) -> Rc<FetchWatch> {
+        let watch = Rc::new(FetchWatch::default());
+        self.waiting_fetches.borrow_mut().insert((from, token), Rc::clone(&watch));
+        watch
+    }
+
+    pub(super) fn unwatch_fetch(&self, from: ShardId, token: u64) {
+        self.waiting_fetches.borrow_mut().remove(&(from, token));
     }
 
     fn fetch_now(&self, from: ShardId, token: u64) {

@@ -254,6 +254,70 @@ pub const KEYS: &[Key] = &[
         c.consumer_limits.migration = policy.ok_or("bidirectional, upgrade, downgrade or disabled is allowed")?;
         Ok(())
     }),
+    key("group.share.enable", "true", "Whether there are share groups (KIP-932).", |c, v| {
+        c.share_limits.enabled = boolean(v)?;
+        Ok(())
+    }),
+    key("group.share.max.size", "200", "Most members of a share group.", |c, v| {
+        c.share_limits.max_size = number(v, 1, 1_000)?;
+        Ok(())
+    }),
+    key("group.share.session.timeout.ms", "45000", "A member of a share group that is silent for so long is out of its group.", |c, v| {
+        c.share_limits.session_timeout_ms = number(v, 1, i32::MAX)?;
+        Ok(())
+    }),
+    key("group.share.heartbeat.interval.ms", "5000", "Time between two heartbeats that members of share groups are told.", |c, v| {
+        c.share_limits.heartbeat_interval_ms = number(v, 1, i32::MAX)?;
+        Ok(())
+    }),
+    key("group.share.record.lock.duration.ms", "30000", "How long a member of a share group has a record to itself, before others may have it.", |c, v| {
+        c.share_limits.lock_ms = number(v, 1_000, 3_600_000)?;
+        Ok(())
+    }),
+    key("group.share.min.record.lock.duration.ms", "15000", "Least that group.share.record.lock.duration.ms may be.", |c, v| {
+        c.share_limits.lock_bounds_ms.0 = number(v, 1_000, 30_000)?;
+        Ok(())
+    }),
+    key("group.share.max.record.lock.duration.ms", "60000", "Most that group.share.record.lock.duration.ms may be.", |c, v| {
+        c.share_limits.lock_bounds_ms.1 = number(v, 30_000, 3_600_000)?;
+        Ok(())
+    }),
+    key("group.share.delivery.count.limit", "5", "How often a record is delivered to a share group before it is given up.", |c, v| {
+        c.share_limits.delivery_limit = number(v, 2, 10)?;
+        Ok(())
+    }),
+    key("group.share.partition.max.record.locks", "2000", "Records of a partition that a share group has under way: from the first that is not finished to the last that was delivered.", |c, v| {
+        c.share_limits.max_locks = number(v, 100, 10_000)?;
+        Ok(())
+    }),
+    key("group.share.max.share.sessions", "2000", "Share sessions kept per shard.", |c, v| {
+        c.share_limits.max_sessions = number(v, 1, 1_000_000)?;
+        Ok(())
+    }),
+    key("share.coordinator.state.topic.num.partitions", "50", "Partitions of the topic that holds what share groups have done, when it is made.", |c, v| {
+        c.share_limits.partitions = number(v, 1, 10_000)?;
+        Ok(())
+    }),
+    key("share.coordinator.state.topic.segment.bytes", "104857600", "Size of that topic's segments, in bytes, when it is made.", |c, v| {
+        c.share_limits.segment_bytes = number(v, 1 << 20, i32::MAX)?;
+        Ok(())
+    }),
+    key("corelane.share.auto.offset.reset", "latest", "Where share groups begin in a partition that is new to them: latest, after the records that are there, or earliest.", |c, v| {
+        c.share_limits.from_earliest = match v {
+            "earliest" => true,
+            "latest" => false,
+            _ => return Err("latest or earliest is allowed".to_string()),
+        };
+        Ok(())
+    }),
+    key("corelane.share.isolation.level", "read_uncommitted", "Whether share groups are delivered records of transactions that are open or aborted (read_uncommitted) or not (read_committed).", |c, v| {
+        c.share_limits.read_committed = match v {
+            "read_committed" => true,
+            "read_uncommitted" => false,
+            _ => return Err("read_uncommitted or read_committed is allowed".to_string()),
+        };
+        Ok(())
+    }),
     key("auto.create.topics.enable", "true", "Whether asking for an unknown topic creates it.", |c, v| {
         c.auto_create_topics = boolean(v)?;
         Ok(())

@@ -4,6 +4,7 @@ mod groups;
 mod keys;
 mod listener;
 mod parse;
+mod share;
 mod transactions;
 
 use std::path::PathBuf;
@@ -12,6 +13,7 @@ pub use groups::{Assignor, ConsumerLimits, GroupLimits, Migration};
 pub use keys::{cores as parse_cores, Key, KEYS};
 pub use listener::{parse_listeners, HostPort};
 pub use parse::{load_file, parse_text, ConfigError};
+pub use share::ShareLimits;
 pub use transactions::TransactionLimits;
 
 use crate::metadata::TopicConfig;
@@ -64,6 +66,7 @@ pub struct BrokerConfig {
     pub group_limits: GroupLimits,
     pub transactions: TransactionLimits,
     pub consumer_limits: ConsumerLimits,
+    pub share_limits: ShareLimits,
     pub fetch_max_bytes: usize,
     pub fetch_session_slots: usize,
     pub topic_defaults: TopicConfig,
@@ -108,6 +111,7 @@ impl Default for BrokerConfig {
             },
             transactions: TransactionLimits::default(),
             consumer_limits: ConsumerLimits::default(),
+            share_limits: ShareLimits::default(),
             fetch_max_bytes: 55 << 20,
             fetch_session_slots: 1000,
             topic_defaults: TopicConfig::default(),

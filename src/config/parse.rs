@@ -49,7 +49,7 @@ pub fn parse_text(text: &str, file: &str) -> Result<BrokerConfig, ConfigError> {
             None => return Err(ConfigError::Unknown { file, line, key }),
         }
     }
-    let checked = config.consumer_limits.check();
+    let checked = config.consumer_limits.check().and_then(|()| config.share_limits.check());
     checked.map_err(|message| ConfigError::File { file: file.to_string(), message })?;
     Ok(config)
 }

@@ -40,10 +40,17 @@ pub async fn run(shard: Rc<Shard>, stream: Stream, listener: usize) {
     let mut frames = FrameReader::new(read, max_frame, shard.request_memory.clone(), idle);
     let (answers, writer) = Answers::new(write, closer.clone(), idle);
     spawn_guarded(&shard.gate, "answers", writer);
-    let cx = RequestContext { shard: Rc::clone(&shard), listener, peer, client_id: None };
+    let cx = RequestContext {
+        shard: Rc::clone(&shard),
+        listener,
+        peer,
+        connection: number,
+        client_id: None,
+    };
     let ended = serve(&cx, &mut frames, &answers).await;
     // What was taken is still answered; the writer closes the connection when it is done.
     drop(answers);
+    handlers::connection_ended(&cx);
     shard.connections.remove(number);
     match ended {
         Ok(()) => {}

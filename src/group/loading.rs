@@ -5,15 +5,16 @@ use std::collections::BTreeMap;
 
 use corelane_shards::log::batch::{BatchHeader, Record};
 
-use super::consumer;
 use super::offsets::Offsets;
 use super::record::{decode_group, decode_group_key, GroupRecord};
+use super::{consumer, share};
 
 /// Groups that have members, or had, as their last records have them.
 #[derive(Debug, Default)]
 pub struct SavedGroups {
     pub classic: BTreeMap<String, GroupRecord>,
     pub consumer: BTreeMap<String, consumer::Saved>,
+    pub share: BTreeMap<String, share::Saved>,
 }
 
 /// See the module's head.
@@ -60,6 +61,12 @@ impl Loading {
                     Some(saved) => self.groups.classic.insert(group, saved),
                     None => self.groups.classic.remove(&group),
                 };
+                Ok(())
+            }),
+            10..=14 => share::decode_key(key).and_then(|found| {
+                let Some((group, key)) = found else { return Ok(()) };
+                let value = record.value.map(|value| share::decode_value(&key, value));
+                self.groups.share.entry(group).or_default().apply(key, value.transpose()?);
                 Ok(())
             }),
             // Others are of a later Kafka: not understood, and not ours to lose.

@@ -3,7 +3,8 @@
 //! the shell on the shard that owns a partition of that topic: it reads the log when the partition is
 //! opened, and appends to it; `expiry` says when they are forgotten (pure). Who is in them: `classic` is
 //! the state machine (pure), `served` the groups of a shard, `members` the shell around them; `consumer`
-//! is that of the consumer protocol (KIP-848), `consumers` its shell.
+//! is that of the consumer protocol (KIP-848), `consumers` its shell; `share`
+//! that of share groups (KIP-932), `share_groups` its shell.
 
 pub mod classic;
 pub mod consumer;
@@ -15,19 +16,24 @@ mod members;
 mod offsets;
 mod record;
 mod served;
+pub mod share;
+mod share_groups;
 
 pub use consumers::Consumers;
 pub use coordinator::Coordinators;
 pub use expiry::{Expiry, Reads};
 pub use loading::SavedGroups;
 pub use members::Members;
+pub use share_groups::ShareGroups;
 
 /// The topic that holds committed offsets.
 pub const OFFSETS_TOPIC: &str = "__consumer_offsets";
 /// The topic that holds what is known of transactional ids.
 pub const TRANSACTION_TOPIC: &str = "__transaction_state";
+/// The topic that holds what share groups have done.
+pub const SHARE_STATE_TOPIC: &str = "__share_group_state";
 /// Topics that belong to the broker: clients read them, and do not write them.
-pub const INTERNAL_TOPICS: [&str; 2] = [OFFSETS_TOPIC, TRANSACTION_TOPIC];
+pub const INTERNAL_TOPICS: [&str; 3] = [OFFSETS_TOPIC, TRANSACTION_TOPIC, SHARE_STATE_TOPIC];
 
 pub fn is_internal(topic: &str) -> bool {
     INTERNAL_TOPICS.contains(&topic)

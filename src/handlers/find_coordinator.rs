@@ -11,11 +11,13 @@ use super::RequestContext;
 use crate::broker::Node;
 use crate::config::BrokerConfig;
 use crate::controller::NewTopic;
-use crate::group::{partition_of, OFFSETS_TOPIC, TRANSACTION_TOPIC};
+use crate::group::{partition_of, OFFSETS_TOPIC, SHARE_STATE_TOPIC, TRANSACTION_TOPIC};
 use crate::wire::{ErrorCode, StrBytes};
 
 const GROUP: i8 = 0;
 const TRANSACTION: i8 = 1;
+/// A group, a topic's id and a partition, with colons between them (since version 6).
+const SHARE: i8 = 2;
 const CREATE_TIMEOUT: Duration = Duration::from_secs(10);
 
 pub async fn handle(
@@ -26,6 +28,7 @@ pub async fn handle(
     let topic = match request.key_type {
         GROUP => Ok(offsets_topic(&cx.shard.config)),
         TRANSACTION => Ok(transaction_topic(&cx.shard.config)),
+        SHARE if version >= 6 => Ok(share_topic(&cx.shard.config)),
         _ => Err(ErrorCode::InvalidRequest),
     };
     let made = match topic {
@@ -87,6 +90,19 @@ fn offsets_topic(config: &BrokerConfig) -> NewTopic {
 fn transaction_topic(config: &BrokerConfig) -> NewTopic {
     let segment_bytes = config.transactions.segment_bytes.to_string();
     compacted(TRANSACTION_TOPIC, config.transactions.partitions, "uncompressed", segment_bytes)
+}
+
+fn share_topic(config: &BrokerConfig) -> NewTopic {
+    let segment_bytes = config.share_limits.segment_bytes.to_string();
+    compacted(SHARE_STATE_TOPIC, config.share_limits.partitions, "producer", segment_bytes)
+}
+
+/// Makes the topic of what share groups have done unless it is there.
+///
+/// # Errors
+/// It cannot be made.
+pub async fn make_share_topic(cx: &RequestContext) -> Result<(), ErrorCode> {
+    make_topic(cx, share_topic(&cx.shard.config)).await.map(drop)
 }
 
 fn compacted(name: &str, partitions: i32, codec: &str, segment_bytes: String) -> NewTopic {

@@ -34,6 +34,12 @@ mod offset_fetch;
 mod offset_for_leader_epoch;
 pub mod produce;
 pub(crate) mod route;
+mod share;
+mod share_acknowledge;
+mod share_fetch;
+mod share_group_describe;
+mod share_group_heartbeat;
+mod share_session;
 mod sync_group;
 mod txn_offset_commit;
 mod write_txn_markers;
@@ -45,6 +51,8 @@ use bytes::{Bytes, BytesMut};
 use corelane_shards::runtime::Lease;
 
 pub use fetch_session::FetchSessions;
+pub use share::connection_ended;
+pub use share_session::ShareSessions;
 
 use crate::broker::Shard;
 use crate::wire::{self, ApiKey, Checked, RequestHeader, StrBytes, WireError};
@@ -56,6 +64,8 @@ pub struct RequestContext {
     /// Number of the listener that the client came in through.
     pub listener: usize,
     pub peer: SocketAddr,
+    /// Number of the connection on its shard.
+    pub connection: usize,
     /// What the client calls itself, where a handler wants to know.
     pub client_id: Option<StrBytes>,
 }
@@ -80,7 +90,7 @@ pub async fn dispatch(
     let (key, version, body) = (header.key, header.version, body.freeze());
     let named;
     let cx = match key {
-        ApiKey::JoinGroup | ApiKey::ConsumerGroupHeartbeat => {
+        ApiKey::JoinGroup | ApiKey::ConsumerGroupHeartbeat | ApiKey::ShareGroupHeartbeat => {
             named = cx.of_client(header);
             &named
         }
@@ -141,6 +151,10 @@ pub async fn dispatch(
         ApiKey::DescribeProducers => answer!(describe_producers),
         ApiKey::WriteTxnMarkers => answer!(write_txn_markers),
         ApiKey::TxnOffsetCommit => answer!(txn_offset_commit),
+        ApiKey::ShareGroupHeartbeat => answer!(share_group_heartbeat),
+        ApiKey::ShareGroupDescribe => answer!(share_group_describe),
+        ApiKey::ShareFetch => answer!(share_fetch),
+        ApiKey::ShareAcknowledge => answer!(share_acknowledge),
         other => Err(WireError::UnknownApi(other as i16)),
     }
 }

@@ -30,14 +30,32 @@ impl FetchWatch {
         self.wake();
     }
 
-    fn wake(&self) {
+    /// Waits anew, for so many bytes.
+    pub fn arm(&self, missing: i64) {
+        self.woken.set(false);
+        self.missing.set(missing);
+    }
+
+    /// Whether an answer is wanted now.
+    pub fn is_called(&self) -> bool {
+        self.answer_now.get()
+    }
+
+    /// As a log keeps it.
+    pub fn weak(watch: &Rc<FetchWatch>) -> Weak<dyn EndWatcher> {
+        Rc::downgrade(watch) as Weak<dyn EndWatcher>
+    }
+
+    /// Has the fetch look again.
+    pub fn wake(&self) {
         self.woken.set(true);
         if let Some(waker) = self.waker.borrow_mut().take() {
             waker.wake();
         }
     }
 
-    async fn woken(&self) {
+    /// Waits until there is a reason to look again.
+    pub async fn woken(&self) {
         poll_fn(|cx| {
             if self.woken.get() {
                 return Poll::Ready(());
@@ -79,9 +97,8 @@ pub async fn fetch(
         if bytes >= group.min_bytes || failed || left.is_zero() || watch.answer_now.get() {
             return outcomes;
         }
-        watch.woken.set(false);
         let undecided = |o: &FetchOutcome| o.last_stable_offset < o.high_watermark;
-        watch.missing.set(match group.read_committed && outcomes.iter().any(undecided) {
+        watch.arm(match group.read_committed && outcomes.iter().any(undecided) {
             // A marker, be it small, shows all that was appended before.
             true => 1,
             false => (group.min_bytes - bytes) as i64,
@@ -106,8 +123,7 @@ fn register(
         partition.as_ref().is_some_and(|p| p.log.safe_end() == outcome.high_watermark)
     });
     if unchanged {
-        let watcher: Weak<dyn EndWatcher> = Rc::downgrade(watch) as Weak<dyn EndWatcher>;
-        partitions.iter().flatten().for_each(|p| p.log.watch(watcher.clone()));
+        partitions.iter().flatten().for_each(|p| p.log.watch(FetchWatch::weak(watch)));
     }
     unchanged
 }

@@ -13,6 +13,8 @@ pub mod membership;
 pub mod offsets;
 mod operation;
 pub mod produce;
+pub mod share;
+pub mod share_group;
 mod table;
 mod transaction;
 pub mod trim;

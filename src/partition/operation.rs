@@ -4,6 +4,8 @@ use uuid::Uuid;
 
 use super::consumer_group::{ConsumerCall, ConsumerGroupView, Heard, Refused};
 use super::membership::{GroupView, Join, Joined, MemberCall, NotJoined, Sync, Synced};
+use super::share::{OfShareState, ShareFetch, ShareOutcome, ShareRelease, ShareState};
+use super::share_group::ShareBeat;
 use super::{
     AddToTransaction, CommitGroup, FetchGroupOffsets, FetchedOffsets, InTransaction, MarkerOrder,
     OfTransaction, TransactionAnswer, TransactionCall, TransactionView,
@@ -50,6 +52,12 @@ pub enum Operation {
     /// All transactional ids that the shard coordinates, without their partitions.
     ListTransactions,
     WriteMarkers(Vec<MarkerOrder>),
+    HearShareMember(OfGroup<ShareBeat>),
+    DescribeShareGroup(OfGroup<()>),
+    /// Records for a member of a share group, and what it says of those that it had.
+    ShareFetch(ShareFetch),
+    ShareRelease(ShareRelease),
+    ShareState(OfShareState),
 }
 
 /// What comes back, in the order of the entries asked for.
@@ -82,6 +90,12 @@ pub enum Outcome {
     ListTransactions(Vec<TransactionView>),
     /// Each is durable.
     WriteMarkers(Vec<Result<(), ErrorCode>>),
+    HearShareMember(Result<Heard, Refused>),
+    DescribeShareGroup(Result<ConsumerGroupView, ErrorCode>),
+    ShareFetch(Vec<ShareOutcome>),
+    ShareRelease,
+    /// What the state is now.
+    ShareState(Result<Option<ShareState>, ErrorCode>),
 }
 
 /// Something that concerns a group, for the shard that owns its partition of the offsets topic.

@@ -61,6 +61,10 @@ pub const APIS: &[Api] = &[
     api(ApiKey::ListTransactions, 0..=1),
     api(ApiKey::ConsumerGroupHeartbeat, 0..=1),
     api(ApiKey::ConsumerGroupDescribe, 0..=1),
+    api(ApiKey::ShareGroupHeartbeat, 1..=1),
+    api(ApiKey::ShareGroupDescribe, 1..=1),
+    api(ApiKey::ShareFetch, 1..=1),
+    api(ApiKey::ShareAcknowledge, 1..=1),
 ];
 
 /// The table's row for `key`, if it is served.

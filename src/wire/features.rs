@@ -17,6 +17,8 @@ struct Feature {
 const FEATURES: &[Feature] = &[
     // The consumer protocol of groups (KIP-848).
     Feature { name: "group.version", known: 0..=1, level: 1 },
+    // Share groups (KIP-932).
+    Feature { name: "share.version", known: 0..=1, level: 1 },
     // Partitions are added by writing to them, each end gives a new epoch (KIP-890).
     Feature { name: "transaction.version", known: 0..=2, level: 2 },
 ];

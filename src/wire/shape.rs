@@ -313,6 +313,10 @@ mod tests {
             DescribeCluster => DescribeClusterRequest,
             ConsumerGroupHeartbeat => ConsumerGroupHeartbeatRequest,
             ConsumerGroupDescribe => ConsumerGroupDescribeRequest,
+            ShareGroupHeartbeat => ShareGroupHeartbeatRequest,
+            ShareGroupDescribe => ShareGroupDescribeRequest,
+            ShareFetch => ShareFetchRequest,
+            ShareAcknowledge => ShareAcknowledgeRequest,
         )
     }
 

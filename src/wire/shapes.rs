@@ -48,6 +48,12 @@ pub fn find(key: ApiKey) -> Option<&'static Shape> {
     SHAPES.iter().find(|shape| shape.key == key)
 }
 
+/// Offsets, and what is said of them.
+const VERDICTS: Kind = list(&Kind::Group(&[all(I64), all(I64), all(list(&BYTE))]));
+/// Partitions of topics, with what is said of their records.
+const JUDGED: Kind =
+    list(&Kind::Group(&[all(UUID), all(list(&Kind::Group(&[all(I32), all(VERDICTS)])))]));
+
 const SHAPES: &[Shape] = &[
     shape(
         ApiKey::ListOffsets,
@@ -317,5 +323,28 @@ const SHAPES: &[Shape] = &[
         ],
     ),
     shape(ApiKey::ConsumerGroupDescribe, 0, &[all(list(&TEXT)), all(BYTE)]),
+    shape(
+        ApiKey::ShareGroupHeartbeat,
+        0,
+        &[all(TEXT), all(TEXT), all(I32), all(TEXT), all(list(&TEXT))],
+    ),
+    shape(ApiKey::ShareGroupDescribe, 0, &[all(list(&TEXT)), all(BYTE)]),
+    shape(
+        ApiKey::ShareFetch,
+        0,
+        &[
+            all(TEXT),
+            all(TEXT),
+            all(I32),
+            all(I32),
+            all(I32),
+            all(I32),
+            all(I32),
+            all(I32),
+            all(JUDGED),
+            all(list(&Kind::Group(&[all(UUID), all(list(&I32))]))),
+        ],
+    ),
+    shape(ApiKey::ShareAcknowledge, 0, &[all(TEXT), all(TEXT), all(I32), all(JUDGED)]),
     shape(ApiKey::DescribeCluster, 0, &[all(BYTE), from(1, BYTE), from(2, BYTE)]),
 ];

@@ -22,7 +22,7 @@ mod timing;
 mod view;
 
 #[cfg(test)]
-mod samples;
+pub(super) mod samples;
 #[cfg(test)]
 mod simulation;
 #[cfg(test)]
@@ -34,7 +34,10 @@ use std::rc::Rc;
 use bytes::Bytes;
 
 pub use self::admission::check;
-pub use self::record::{decode_key, decode_value, encode, Key, Record, Value};
+pub use self::record::{
+    decode_key, decode_value, encode, put_assignment, read_assignment, read_names, Key, Record,
+    Value,
+};
 pub use self::replay::Saved;
 pub use self::subscription::{check_pattern, resolve, Resolved};
 pub use crate::config::ConsumerLimits;

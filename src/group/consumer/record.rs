@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use bytes::{BufMut, Bytes};
 
-pub use self::value::decode as decode_value;
+pub use self::value::{decode as decode_value, put_assignment, read_assignment, read_names};
 use super::{Assignment, Current, Matched, Metadata, Topic};
 use crate::partition::keyed_log::KeyedRecord;
 use crate::wire::{Reader, WireError};

@@ -81,7 +81,7 @@ fn encode_member(mut out: Writer, metadata: &Metadata) -> Vec<u8> {
     out.buf.to_vec()
 }
 
-fn put_assignment(out: &mut Writer, assignment: &Assignment) {
+pub fn put_assignment(out: &mut Writer, assignment: &Assignment) {
     out.count(Some(assignment.len()));
     for (topic, partitions) in assignment {
         out.buf.put_u128(topic.as_u128());
@@ -127,7 +127,9 @@ pub fn decode(key: &Key, bytes: &[u8]) -> Result<Value, WireError> {
     })
 }
 
-fn read_names(reader: &mut Source) -> Result<BTreeSet<String>, WireError> {
+/// # Errors
+/// The bytes are cut off, or no text.
+pub fn read_names(reader: &mut Source) -> Result<BTreeSet<String>, WireError> {
     let count = reader.count(1)?.unwrap_or(0);
     (0..count).map(|_| Ok(reader.string()?.to_string())).collect()
 }
@@ -149,7 +151,9 @@ fn read_topics(reader: &mut Source) -> Result<BTreeMap<String, Topic>, WireError
     Ok(topics)
 }
 
-fn read_assignment(reader: &mut Source) -> Result<Assignment, WireError> {
+/// # Errors
+/// The bytes are cut off.
+pub fn read_assignment(reader: &mut Source) -> Result<Assignment, WireError> {
     let mut assignment = Assignment::new();
     for _ in 0..reader.count(18)?.unwrap_or(0) {
         let topic: Uuid = reader.uuid()?;

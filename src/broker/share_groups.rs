@@ -1,0 +1,85 @@
+//! Who is in share groups (KIP-932), as their coordinator is asked, and states of theirs that this shard
+//! keeps.
+
+use std::rc::Rc;
+
+use corelane_shards::runtime::spawn_guarded;
+
+use super::Shard;
+use crate::clock::now_ms;
+use crate::partition::consumer_group::{ConsumerGroupView, Heard, Refused};
+use crate::partition::membership::GroupView;
+use crate::partition::share::OfShareState;
+use crate::partition::share_group::ShareBeat;
+use crate::partition::{OfGroup, Outcome, Partition, PartitionKey};
+use crate::wire::ErrorCode;
+
+impl Shard {
+    pub(super) fn hear_share_member(
+        self: &Rc<Self>,
+        call: OfGroup<ShareBeat>,
+        answer: impl FnOnce(Outcome) + 'static,
+    ) {
+        let shard = Rc::clone(self);
+        spawn_guarded(&self.gate, "share heartbeat", async move {
+            answer(Outcome::HearShareMember(shard.share_heartbeat(call).await));
+        });
+    }
+
+    async fn share_heartbeat(&self, call: OfGroup<ShareBeat>) -> Result<Heard, Refused> {
+        let OfGroup { partition, group, what: beat } = call;
+        self.coordinators.check(partition)?;
+        if self.members.contains(&group) || self.consumers.contains(&group) {
+            let message = format!("Group {group} is not a share group.");
+            return Err(Refused::new(ErrorCode::GroupIdNotFound, message));
+        }
+        self.share_groups.hear(partition, &group, beat, &self.image()).await
+    }
+
+    pub(super) fn describe_share_group(
+        &self,
+        call: &OfGroup<()>,
+    ) -> Result<ConsumerGroupView, ErrorCode> {
+        self.coordinators.check(call.partition)?;
+        self.share_groups.view(&call.group).ok_or(ErrorCode::GroupIdNotFound)
+    }
+
+    /// Share groups, without their members.
+    pub(super) fn list_share_groups(&self) -> impl Iterator<Item = GroupView> {
+        self.share_groups.states().into_iter().map(|(group, state)| GroupView {
+            group,
+            kind: "share",
+            state,
+            protocol_type: "share".to_string(),
+            protocol: String::new(),
+            members: Vec::new(),
+        })
+    }
+
+    /// Reads a partition of the states' topic that was opened.
+    pub(super) fn load_share_states(self: &Rc<Self>, key: PartitionKey, of: Rc<Partition>) {
+        let shard = Rc::clone(self);
+        let load = self.share_states.load(key, of);
+        spawn_guarded(&self.gate, "load share states", async move {
+            load.await;
+            shard.forget_share_states();
+        });
+    }
+
+    /// Forgets states of topics that are gone.
+    pub(super) fn forget_share_states(&self) {
+        let image = self.image();
+        self.share_states.forget(|key| !image.by_id.contains_key(&key.topic), now_ms());
+    }
+
+    pub(super) fn share_state_call(
+        self: &Rc<Self>,
+        call: OfShareState,
+        answer: impl FnOnce(Outcome) + 'static,
+    ) {
+        let shard = Rc::clone(self);
+        spawn_guarded(&self.gate, "share state", async move {
+            answer(Outcome::ShareState(shard.share_states.call(call, now_ms()).await));
+        });
+    }
+}

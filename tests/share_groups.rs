@@ -1,0 +1,355 @@
+//! Share groups (KIP-932): no record is had by two members at once, none is lost or, once accepted,
+//! delivered again, whoever dies.
+
+mod support;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, Instant};
+
+use kafka_protocol::messages::metadata_request::MetadataRequestTopic;
+use kafka_protocol::messages::share_fetch_response::PartitionData;
+use kafka_protocol::messages::*;
+use kafka_protocol::protocol::StrBytes;
+use support::{Broker, Raw, Setup, MODES};
+
+const ACCEPT: i8 = 1;
+const RELEASE: i8 = 2;
+const REJECT: i8 = 3;
+
+const INVALID_REQUEST: i16 = 42;
+const UNKNOWN_MEMBER_ID: i16 = 25;
+const UNKNOWN_TOPIC_ID: i16 = 100;
+const GROUP_ID_NOT_FOUND: i16 = 69;
+const INVALID_RECORD_STATE: i16 = 121;
+const SHARE_SESSION_NOT_FOUND: i16 = 122;
+const INVALID_SHARE_SESSION_EPOCH: i16 = 123;
+
+const QUICK: &str = "\"corelane.share.auto.offset.reset\" = \"earliest\"
+\"share.coordinator.state.topic.num.partitions\" = 3
+\"offsets.topic.num.partitions\" = 3";
+
+const SHORT_LOCKS: &str = "\"group.share.min.record.lock.duration.ms\" = 1000
+\"group.share.record.lock.duration.ms\" = 1500
+\"group.share.delivery.count.limit\" = 3";
+
+fn text(text: &str) -> StrBytes {
+    StrBytes::from_string(text.to_string())
+}
+
+fn group() -> Option<GroupId> {
+    Some(GroupId(text("queue")))
+}
+
+/// A broker with the topic `t`, of one partition, and the topic's id.
+fn broker(mode: &'static str, extra: &str) -> (Broker, uuid::Uuid) {
+    let broker = Broker::start(Setup { extra: format!("{QUICK}\n{extra}"), ..Setup::new(mode) });
+    broker.run(&["topic", "create", "t", "--partitions", "1"], b"");
+    let topic = MetadataRequestTopic::default().with_name(Some(TopicName(text("t"))));
+    let request = MetadataRequest::default().with_topics(Some(vec![topic]));
+    let response: MetadataResponse = broker.client().ask(ApiKey::Metadata, 12, &request);
+    (broker, response.topics[0].topic_id)
+}
+
+fn produce(broker: &Broker, count: usize) {
+    let lines: String = (0..count).map(|n| format!("{n}\n")).collect();
+    broker.run(&["produce", "t"], lines.as_bytes());
+}
+
+/// A member of the group `queue` that says what it is told to.
+struct Member {
+    client: Raw,
+    id: StrBytes,
+    topic: uuid::Uuid,
+    epoch: i32,
+}
+
+type Said<'a> = &'a [(i64, i64, i8)];
+
+impl Member {
+    fn new(broker: &Broker, id: &str, topic: uuid::Uuid) -> Member {
+        Member { client: broker.client(), id: text(id), topic, epoch: 0 }
+    }
+
+    fn next_epoch(&mut self) -> i32 {
+        self.epoch += 1;
+        self.epoch - 1
+    }
+
+    fn ask(&mut self, epoch: i32, records: i32, wait_ms: i32, said: Said) -> ShareFetchResponse {
+        use kafka_protocol::messages::share_fetch_request::{
+            AcknowledgementBatch, FetchPartition, FetchTopic,
+        };
+        let said = said.iter().map(|(first, last, verdict)| {
+            AcknowledgementBatch::default()
+                .with_first_offset(*first)
+                .with_last_offset(*last)
+                .with_acknowledge_types(vec![*verdict])
+        });
+        let partition = FetchPartition::default().with_acknowledgement_batches(said.collect());
+        let topic =
+            FetchTopic::default().with_topic_id(self.topic).with_partitions(vec![partition]);
+        let request = ShareFetchRequest::default()
+            .with_group_id(group())
+            .with_member_id(Some(self.id.clone()))
+            .with_share_session_epoch(epoch)
+            .with_max_wait_ms(wait_ms)
+            .with_min_bytes(1)
+            .with_max_bytes(1 << 20)
+            .with_max_records(records)
+            .with_batch_size(records)
+            .with_topics(vec![topic]);
+        self.client.ask(ApiKey::ShareFetch, 1, &request)
+    }
+
+    /// What it gets of the partition, once it has said this.
+    fn fetch(&mut self, records: i32, wait_ms: i32, said: Said) -> PartitionData {
+        let epoch = self.next_epoch();
+        let response = self.ask(epoch, records, wait_ms, said);
+        assert_eq!(response.error_code, 0, "{:?}", response.error_message);
+        let mut topics = response.responses.into_iter();
+        topics.next().map(|mut topic| topic.partitions.remove(0)).unwrap_or_default()
+    }
+
+    /// First and last offsets that it gets, and how often they were delivered.
+    fn take(&mut self, records: i32) -> Vec<(i64, i64, i16)> {
+        let got = self.fetch(records, 0, &[]);
+        assert_eq!((got.error_code, got.acknowledge_error_code), (0, 0));
+        parts(&got)
+    }
+
+    fn say(&mut self, said: Said) -> i16 {
+        use kafka_protocol::messages::share_acknowledge_request::{
+            AcknowledgePartition, AcknowledgeTopic, AcknowledgementBatch,
+        };
+        let epoch = self.next_epoch();
+        let said = said.iter().map(|(first, last, verdict)| {
+            AcknowledgementBatch::default()
+                .with_first_offset(*first)
+                .with_last_offset(*last)
+                .with_acknowledge_types(vec![*verdict])
+        });
+        let partition =
+            AcknowledgePartition::default().with_acknowledgement_batches(said.collect());
+        let topic =
+            AcknowledgeTopic::default().with_topic_id(self.topic).with_partitions(vec![partition]);
+        let request = ShareAcknowledgeRequest::default()
+            .with_group_id(group())
+            .with_member_id(Some(self.id.clone()))
+            .with_share_session_epoch(epoch)
+            .with_topics(vec![topic]);
+        let response: ShareAcknowledgeResponse =
+            self.client.ask(ApiKey::ShareAcknowledge, 1, &request);
+        match response.error_code {
+            0 => response.responses[0].partitions[0].error_code,
+            code => code,
+        }
+    }
+}
+
+fn parts(got: &PartitionData) -> Vec<(i64, i64, i16)> {
+    let parts = got.acquired_records.iter();
+    parts.map(|part| (part.first_offset, part.last_offset, part.delivery_count)).collect()
+}
+
+#[test]
+fn members_share_a_partition_and_what_is_accepted_never_comes_again() {
+    for mode in MODES {
+        let (mut broker, topic) = broker(mode, "");
+        let mut accepted = BTreeSet::new();
+        let mut last = BTreeMap::new();
+        for round in 0..6 {
+            produce(&broker, 150);
+            let mut members: Vec<Member> =
+                (0..3).map(|at| Member::new(&broker, &format!("m{round}-{at}"), topic)).collect();
+            let mut held: Vec<BTreeSet<i64>> = vec![BTreeSet::new(); 3];
+            for turn in 0..9 {
+                let at = turn % 3;
+                let got = members[at].fetch(30, 0, &[]);
+                for (first, to, deliveries) in parts(&got) {
+                    for offset in first..=to {
+                        assert!(!accepted.contains(&offset), "{offset} comes again");
+                        assert!(!held.iter().any(|held| held.contains(&offset)), "had by two");
+                        held[at].insert(offset);
+                        last.insert(offset, deliveries);
+                    }
+                }
+                // A part of what it has, each time.
+                let done: Vec<i64> =
+                    held[at].iter().copied().filter(|offset| offset % 3 != round % 3).collect();
+                let said: Vec<(i64, i64, i8)> = done.iter().map(|o| (*o, *o, ACCEPT)).collect();
+                if !said.is_empty() {
+                    assert_eq!(members[at].say(&said), 0);
+                    accepted.extend(done.iter().copied());
+                    held[at].retain(|offset| !done.contains(offset));
+                }
+            }
+            drop(members);
+            broker = broker.crash_and_restart();
+        }
+        let mut member = Member::new(&broker, "last", topic);
+        let mut next = Vec::new();
+        support::eventually("the group's state is read", || {
+            let got = member.fetch(500, 0, &[]);
+            next = parts(&got);
+            got.error_code == 0
+        });
+        while !next.is_empty() {
+            for (first, to, _) in &next {
+                for offset in *first..=*to {
+                    assert!(accepted.insert(offset), "{offset} comes again");
+                }
+            }
+            let said: Vec<_> = next.iter().map(|(first, to, _)| (*first, *to, ACCEPT)).collect();
+            next = parts(&member.fetch(500, 0, &said));
+        }
+        assert_eq!(accepted, (0..900).collect(), "every record is accepted once");
+        assert!(last.values().all(|deliveries| *deliveries <= 5));
+    }
+}
+
+#[test]
+fn what_a_dead_member_had_comes_to_others() {
+    for mode in MODES {
+        let (broker, topic) = broker(mode, "");
+        produce(&broker, 10);
+        let mut other = Member::new(&broker, "other", topic);
+        let mut dead = Member::new(&broker, "dead", topic);
+        assert_eq!(dead.take(100), [(0, 9, 1)]);
+        assert_eq!(other.take(100), []);
+        drop(dead);
+        // At once: its lock would have lasted.
+        let began = Instant::now();
+        let got = other.fetch(100, 10_000, &[]);
+        assert_eq!(parts(&got), [(0, 9, 2)]);
+        assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
+        // One that goes in order has not looked at what it had.
+        let mut gone = Member::new(&broker, "gone", topic);
+        assert_eq!(other.say(&[(0, 4, RELEASE), (5, 9, ACCEPT)]), 0);
+        assert_eq!(gone.take(100), [(0, 4, 3)]);
+        assert_eq!(gone.ask(-1, 0, 0, &[(0, 1, ACCEPT)]).error_code, 0);
+        assert_eq!(other.take(100), [(2, 4, 3)]);
+    }
+}
+
+#[test]
+fn a_record_is_free_again_when_its_time_is_over_and_given_up_after_so_many_times() {
+    let (broker, topic) = broker("single", SHORT_LOCKS);
+    produce(&broker, 4);
+    let mut slow = Member::new(&broker, "slow", topic);
+    let mut other = Member::new(&broker, "other", topic);
+    assert_eq!(slow.take(100), [(0, 3, 1)]);
+    let got = other.fetch(100, 10_000, &[]);
+    assert_eq!(parts(&got), [(0, 3, 2)], "its time was over");
+    assert_eq!(slow.say(&[(0, 0, ACCEPT)]), INVALID_RECORD_STATE);
+    assert_eq!(other.say(&[(0, 0, REJECT), (1, 1, RELEASE), (2, 2, ACCEPT), (3, 3, RELEASE)]), 0);
+    assert_eq!(other.take(100), [(1, 1, 3), (3, 3, 3)]);
+    assert_eq!(other.say(&[(1, 1, RELEASE), (3, 3, ACCEPT)]), 0);
+    assert_eq!(other.take(100), [], "it was delivered often enough");
+    produce(&broker, 1);
+    assert_eq!(other.take(100), [(4, 4, 1)]);
+}
+
+#[test]
+fn who_waits_is_told_of_new_records_and_gets_them_alone() {
+    for mode in MODES {
+        let (broker, topic) = broker(mode, "");
+        let mut members: Vec<Member> =
+            (0..4).map(|at| Member::new(&broker, &format!("m{at}"), topic)).collect();
+        members.iter_mut().for_each(|member| assert_eq!(member.take(1), []));
+        let got: Vec<PartitionData> = std::thread::scope(|scope| {
+            let waiting: Vec<_> = members
+                .iter_mut()
+                .map(|member| scope.spawn(move || member.fetch(1, 10_000, &[])))
+                .collect();
+            (0..4).for_each(|_| produce(&broker, 1));
+            waiting.into_iter().map(|one| one.join().expect("gets something")).collect()
+        });
+        let offsets: BTreeSet<_> = got.iter().flat_map(parts).collect();
+        assert_eq!(offsets, (0..4).map(|at| (at, at, 1)).collect());
+    }
+}
+
+#[test]
+fn requests_that_make_no_sense_are_refused() {
+    let (broker, topic) = broker("single", "");
+    produce(&broker, 5);
+    let mut member = Member::new(&broker, "m", topic);
+    assert_eq!(member.ask(3, 1, 0, &[]).error_code, SHARE_SESSION_NOT_FOUND);
+    assert_eq!(member.ask(0, 1, 0, &[(0, 0, ACCEPT)]).error_code, INVALID_REQUEST);
+    assert_eq!(member.take(100), [(0, 4, 1)]);
+    assert_eq!(member.ask(7, 1, 0, &[]).error_code, INVALID_SHARE_SESSION_EPOCH);
+    for (said, code) in [
+        ((0, 0, 9), INVALID_REQUEST),
+        ((3, 2, ACCEPT), INVALID_REQUEST),
+        ((-3, 2, ACCEPT), INVALID_REQUEST),
+        ((i64::MAX, i64::MAX, ACCEPT), INVALID_REQUEST),
+        ((0, 5, ACCEPT), INVALID_REQUEST),
+    ] {
+        assert_eq!(member.say(&[said]), code, "{said:?}");
+    }
+    assert_eq!(member.say(&[(2, 3, ACCEPT), (3, 4, ACCEPT)]), INVALID_REQUEST);
+    assert_eq!(member.say(&[(0, 2, ACCEPT)]), 0);
+    assert_eq!(member.say(&[(2, 4, ACCEPT)]), INVALID_RECORD_STATE, "all of it or nothing");
+    let got = member.fetch(1, 0, &[(3, 4, ACCEPT)]);
+    assert_eq!((got.error_code, got.acknowledge_error_code), (0, 0));
+    let mut nobody = Member { id: text(""), ..Member::new(&broker, "", topic) };
+    assert_eq!(nobody.ask(0, 1, 0, &[]).error_code, INVALID_REQUEST);
+    let mut lost = Member::new(&broker, "lost", uuid::Uuid::from_u128(5));
+    assert_eq!(lost.fetch(1, 10_000, &[]).error_code, UNKNOWN_TOPIC_ID);
+}
+
+fn heartbeat(
+    client: &mut Raw,
+    id: &str,
+    epoch: i32,
+    topics: &[&str],
+) -> ShareGroupHeartbeatResponse {
+    let names = topics.iter().map(|name| TopicName(text(name)));
+    let request = ShareGroupHeartbeatRequest::default()
+        .with_group_id(GroupId(text("queue")))
+        .with_member_id(text(id))
+        .with_member_epoch(epoch)
+        .with_subscribed_topic_names((!topics.is_empty()).then(|| names.collect()));
+    client.ask(ApiKey::ShareGroupHeartbeat, 1, &request)
+}
+
+#[test]
+fn members_are_told_what_to_work_on_and_tools_who_they_are() {
+    for mode in MODES {
+        let (broker, topic) = broker(mode, "");
+        let mut client = broker.client();
+        let find = FindCoordinatorRequest::default().with_coordinator_keys(vec![text("queue")]);
+        support::eventually("a coordinator", || {
+            let found: FindCoordinatorResponse = client.ask(ApiKey::FindCoordinator, 6, &find);
+            found.coordinators[0].error_code == 0
+                && heartbeat(&mut client, "a", 0, &["t"]).error_code == 0
+        });
+        let second = heartbeat(&mut client, "b", 0, &["t"]);
+        let assigned = &second.assignment.expect("news").topic_partitions[0];
+        assert_eq!((assigned.topic_id, &assigned.partitions[..]), (topic, &[0][..]));
+        assert_eq!(heartbeat(&mut client, "c", 1, &[]).error_code, UNKNOWN_MEMBER_ID);
+        // Who is in it outlives a crash.
+        let broker = broker.crash_and_restart();
+        let mut client = broker.client();
+        support::eventually("loaded", || {
+            heartbeat(&mut client, "b", second.member_epoch, &[]).error_code == 0
+        });
+        let ids = vec![GroupId(text("queue")), GroupId(text("nothing"))];
+        let request = ShareGroupDescribeRequest::default().with_group_ids(ids);
+        let described: ShareGroupDescribeResponse =
+            client.ask(ApiKey::ShareGroupDescribe, 1, &request);
+        let queue = &described.groups[0];
+        assert_eq!((queue.error_code, queue.members.len()), (0, 2));
+        assert_eq!((&*queue.group_state, &*queue.assignor_name), ("Stable", "simple"));
+        assert_eq!(queue.members[1].assignment.topic_partitions[0].partitions, [0]);
+        assert_eq!(described.groups[1].error_code, GROUP_ID_NOT_FOUND);
+        let list = ListGroupsRequest::default().with_types_filter(vec![text("share")]);
+        let listed: ListGroupsResponse = client.ask(ApiKey::ListGroups, 5, &list);
+        if mode == "single" {
+            assert_eq!(&*listed.groups[0].group_type, "share");
+            assert_eq!(listed.groups.len(), 1);
+        }
+        assert_eq!(heartbeat(&mut client, "b", -1, &[]).member_epoch, -1);
+        assert_eq!(heartbeat(&mut client, "a", -1, &[]).error_code, 0);
+    }
+}
