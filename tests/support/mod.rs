@@ -296,7 +296,7 @@ impl Raw {
 
 /// Polls until `condition` holds; fails the test where it never does.
 pub fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(20);
+    let deadline = Instant::now() + Duration::from_secs(60);
     while !condition() {
         assert!(Instant::now() < deadline, "never: {what}");
         std::thread::yield_now();
