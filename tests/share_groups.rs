@@ -313,17 +313,21 @@ fn heartbeat(
     client.ask(ApiKey::ShareGroupHeartbeat, 1, &request)
 }
 
+/// The first member comes, and with it the topic that groups are kept in.
+fn join(client: &mut Raw, id: &str) {
+    let find = FindCoordinatorRequest::default().with_coordinator_keys(vec![text("queue")]);
+    support::eventually("a coordinator", || {
+        let found: FindCoordinatorResponse = client.ask(ApiKey::FindCoordinator, 6, &find);
+        found.coordinators[0].error_code == 0 && heartbeat(client, id, 0, &["t"]).error_code == 0
+    });
+}
+
 #[test]
 fn members_are_told_what_to_work_on_and_tools_who_they_are() {
     for mode in MODES {
         let (broker, topic) = broker(mode, "");
         let mut client = broker.client();
-        let find = FindCoordinatorRequest::default().with_coordinator_keys(vec![text("queue")]);
-        support::eventually("a coordinator", || {
-            let found: FindCoordinatorResponse = client.ask(ApiKey::FindCoordinator, 6, &find);
-            found.coordinators[0].error_code == 0
-                && heartbeat(&mut client, "a", 0, &["t"]).error_code == 0
-        });
+        join(&mut client, "a");
         let second = heartbeat(&mut client, "b", 0, &["t"]);
         let assigned = &second.assignment.expect("news").topic_partitions[0];
         assert_eq!((assigned.topic_id, &assigned.partitions[..]), (topic, &[0][..]));
@@ -351,5 +355,39 @@ fn members_are_told_what_to_work_on_and_tools_who_they_are() {
         }
         assert_eq!(heartbeat(&mut client, "b", -1, &[]).member_epoch, -1);
         assert_eq!(heartbeat(&mut client, "a", -1, &[]).error_code, 0);
+    }
+}
+
+#[test]
+fn a_group_that_was_deleted_begins_anew() {
+    for mode in MODES {
+        let (broker, topic) = broker(mode, "");
+        produce(&broker, 10);
+        let mut client = broker.client();
+        join(&mut client, "a");
+        let all = |broker: &Broker, name: &str| {
+            let mut member = Member::new(broker, name, topic);
+            let mut got: Vec<(i64, i64)> = Vec::new();
+            support::eventually("the group's state is read", || {
+                let fetched = member.fetch(500, 0, &[]);
+                got = parts(&fetched).iter().map(|(first, last, _)| (*first, *last)).collect();
+                fetched.error_code == 0
+            });
+            (member, got)
+        };
+        let (mut member, got) = all(&broker, "a");
+        assert_eq!(got, [(0, 9)]);
+        assert_eq!(member.say(&[(0, 9, ACCEPT)]), 0);
+        assert_eq!(heartbeat(&mut client, "a", -1, &[]).error_code, 0);
+        let listed = String::from_utf8(broker.run(&["group", "list"], b"")).expect("text");
+        assert!(listed.contains("queue"), "{listed}");
+        let request =
+            DeleteGroupsRequest::default().with_groups_names(vec![GroupId(text("queue"))]);
+        let answer: DeleteGroupsResponse = client.ask(ApiKey::DeleteGroups, 2, &request);
+        assert_eq!(answer.results[0].error_code, 0);
+        drop(member);
+        assert_eq!(all(&broker, "b").1, [(0, 9)], "from the start again, in {mode}");
+        let broker = broker.crash_and_restart_in_place();
+        assert_eq!(all(&broker, "c").1, [(0, 9)], "no accepted ones came back, in {mode}");
     }
 }

@@ -274,6 +274,7 @@ impl Shard {
                 answer(Outcome::ShareRelease);
             }
             Operation::ShareState(call) => self.share_state_call(call, answer),
+            Operation::ForgetShares(group) => self.forget_shares(&group, answer),
             Operation::Epochs(queries) => {
                 let shard = Rc::clone(self);
                 spawn_guarded(&self.gate, "epochs", async move {

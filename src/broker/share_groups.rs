@@ -4,12 +4,13 @@
 use std::rc::Rc;
 
 use corelane_shards::runtime::spawn_guarded;
+use futures_util::future::join_all;
 
 use super::Shard;
 use crate::clock::now_ms;
 use crate::partition::consumer_group::{ConsumerGroupView, Heard, Refused};
 use crate::partition::membership::GroupView;
-use crate::partition::share::OfShareState;
+use crate::partition::share::{OfShareState, ShareKey};
 use crate::partition::share_group::ShareBeat;
 use crate::partition::{OfGroup, Outcome, Partition, PartitionKey};
 use crate::wire::ErrorCode;
@@ -69,7 +70,22 @@ impl Shard {
     /// Forgets states of topics that are gone.
     pub(super) fn forget_share_states(&self) {
         let image = self.image();
-        self.share_states.forget(|key| !image.by_id.contains_key(&key.topic), now_ms());
+        let gone = |key: &ShareKey| !image.by_id.contains_key(&key.topic);
+        drop(self.share_states.forget(&gone, now_ms()));
+    }
+
+    /// A group was deleted: one of its name begins anew.
+    pub(super) fn forget_shares(
+        self: &Rc<Self>,
+        group: &str,
+        answer: impl FnOnce(Outcome) + 'static,
+    ) {
+        self.shares.remove_if(|shared| shared.key.group == group);
+        let durable = self.share_states.forget(&|key| key.group == group, now_ms());
+        spawn_guarded(&self.gate, "forget shares", async move {
+            let failed = join_all(durable).await.into_iter().find_map(Result::err);
+            answer(Outcome::ForgetShares(failed.map_or(Ok(()), Err)));
+        });
     }
 
     pub(super) fn share_state_call(

@@ -1,6 +1,9 @@
 //! DeleteGroups (key 42), versions 0–2, and OffsetDelete (key 47), version 0 (KIP-229, KIP-496). A group
 //! with members stays, and keeps the offsets of topics that they read.
 
+use std::collections::BTreeSet;
+
+use corelane_shards::runtime::ShardId;
 use kafka_protocol::messages::delete_groups_response::DeletableGroupResult;
 use kafka_protocol::messages::offset_delete_response::{
     OffsetDeleteResponsePartition, OffsetDeleteResponseTopic,
@@ -11,7 +14,7 @@ use kafka_protocol::messages::{
 
 use super::route::{ask_coordinator, locate};
 use super::RequestContext;
-use crate::group::OFFSETS_TOPIC;
+use crate::group::{OFFSETS_TOPIC, SHARE_STATE_TOPIC};
 use crate::partition::{OfGroup, Operation, Outcome};
 use crate::wire::{ErrorCode, TopicRef};
 
@@ -22,7 +25,10 @@ pub async fn handle(
 ) -> DeleteGroupsResponse {
     let mut results = Vec::with_capacity(request.groups_names.len());
     for group in request.groups_names {
-        let deleted = delete(cx, &group, None).await;
+        let mut deleted = delete(cx, &group, None).await.map(drop);
+        if deleted.is_ok() {
+            deleted = forget_shares(cx, &group).await;
+        }
         results.push(
             DeletableGroupResult::default()
                 .with_group_id(group)
@@ -30,6 +36,26 @@ pub async fn handle(
         );
     }
     DeleteGroupsResponse::default().with_results(results)
+}
+
+/// What a share group has done is forgotten, on whichever shards that is.
+async fn forget_shares(cx: &RequestContext, group: &str) -> Result<(), ErrorCode> {
+    let image = cx.shard.image();
+    if image.by_name(SHARE_STATE_TOPIC).is_none() {
+        return Ok(());
+    }
+    let partitions = image.topics.values().flat_map(|topic| &topic.partitions);
+    let owners: BTreeSet<ShardId> = partitions.map(|partition| partition.shard).collect();
+    for owner in owners {
+        let operation = Operation::ForgetShares(group.to_string());
+        let routed = cx.shard.route(owner, operation).await;
+        let outcome = routed.map_err(|_| ErrorCode::CoordinatorNotAvailable)?.outcome().await;
+        match outcome {
+            Some(Outcome::ForgetShares(forgotten)) => forgotten?,
+            _ => return Err(ErrorCode::CoordinatorNotAvailable),
+        }
+    }
+    Ok(())
 }
 
 pub async fn offsets(

@@ -58,6 +58,8 @@ pub enum Operation {
     ShareFetch(ShareFetch),
     ShareRelease(ShareRelease),
     ShareState(OfShareState),
+    /// What a group has done with records, of all partitions.
+    ForgetShares(String),
 }
 
 /// What comes back, in the order of the entries asked for.
@@ -96,6 +98,7 @@ pub enum Outcome {
     ShareRelease,
     /// What the state is now.
     ShareState(Result<Option<ShareState>, ErrorCode>),
+    ForgetShares(Result<(), ErrorCode>),
 }
 
 /// Something that concerns a group, for the shard that owns its partition of the offsets topic.

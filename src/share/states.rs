@@ -111,8 +111,13 @@ impl ShareStates {
         found
     }
 
-    /// Forgets what groups have done of topics that are gone. Nobody waits for it.
-    pub fn forget(&self, is_gone: impl Fn(&ShareKey) -> bool, now_ms: i64) {
+    /// Forgets states, now; the futures are done when that is durable. Nobody has to wait for them.
+    pub fn forget(
+        &self,
+        is_gone: &dyn Fn(&ShareKey) -> bool,
+        now_ms: i64,
+    ) -> Vec<impl Future<Output = Result<(), ErrorCode>> + use<>> {
+        let mut durable = Vec::new();
         for (_, loaded) in self.partitions.borrow().values() {
             let Some(Ok(states)) = &mut *loaded.states.borrow_mut() else { continue };
             let gone: Vec<ShareKey> = states.keys().filter(|key| is_gone(key)).cloned().collect();
@@ -121,10 +126,14 @@ impl ShareStates {
                 continue;
             }
             gone.iter().for_each(|key| drop(states.remove(key)));
-            if let Err(code) = append(&loaded.of, &records, now_ms).map(drop) {
-                tracing::warn!("states of share groups stay in the log: {code:?}");
+            match append(&loaded.of, &records, now_ms) {
+                Ok(done) => durable.push(done),
+                Err(code) => {
+                    tracing::warn!("states of share groups stay in the log: {code:?}");
+                }
             }
         }
+        durable
     }
 }
 
