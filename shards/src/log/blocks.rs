@@ -10,8 +10,10 @@ use crate::disk::FileId;
 /// Unit in which segments are read and kept.
 pub const BLOCK_LEN: u64 = 256 << 10;
 
-/// Most blocks that are read ahead of a reader that goes on where the last block ended.
-const MOST_READ_AHEAD: u64 = 8;
+/// Most blocks that are read ahead of a reader that goes on where the last block ended: a client with
+/// one fetch in flight does not keep the disk busy by itself. Share of what fio reads, six pairs each,
+/// interleaved, medians: 0.94 with 24, 0.72 with 8.
+const MOST_READ_AHEAD: u64 = 24;
 
 /// Which block: the log's number on this shard, the segment's file, the block's number.
 pub type BlockKey = (u64, FileId, u64);
@@ -171,12 +173,12 @@ mod tests {
     #[test]
     fn many_readers_read_less_far_ahead() {
         let cache = BlockCache::new(64 * BLOCK_LEN as usize);
-        assert_eq!(cache.read_ahead(), 8);
+        assert_eq!(cache.read_ahead(), MOST_READ_AHEAD);
         for log in 0..16 {
             cache.insert((log, FILE, 0), Bytes::from(vec![0; 100]));
         }
         assert_eq!(cache.read_ahead(), 2);
         (0..15).for_each(|log| cache.forget(log));
-        assert_eq!(cache.read_ahead(), 8);
+        assert_eq!(cache.read_ahead(), MOST_READ_AHEAD);
     }
 }
