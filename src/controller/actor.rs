@@ -90,51 +90,28 @@ impl Actor {
         topics: Vec<NewTopic>,
         validate_only: bool,
     ) -> Vec<Result<CreatedTopic, ApiError>> {
-        let mut results = Vec::with_capacity(topics.len());
-        let mut changed = false;
-        for topic in &topics {
+        let decide = |controller: &Controller, topic: &NewTopic| {
             let twice = topics.iter().filter(|other| other.name == topic.name).count() > 1;
-            let decided = match twice {
+            match twice {
                 true => Err(ApiError::new(
                     ErrorCode::InvalidRequest,
                     "Duplicate topic name in the request.",
                 )),
-                false => self.controller.create_topic(topic, Uuid::new_v4()),
-            };
-            let result = decided.and_then(|(record, created)| {
-                if !validate_only {
-                    self.commit(vec![record])?;
-                    changed = true;
-                }
-                Ok(created)
-            });
-            results.push(result);
-        }
-        if changed {
-            self.publish().await;
-        }
-        results
+                false => controller.create_topic(topic, Uuid::new_v4()),
+            }
+        };
+        self.decide_all(&topics, validate_only, decide).await
     }
 
     async fn delete_topics(
         &mut self,
         topics: Vec<TopicSelector>,
     ) -> Vec<Result<(String, Uuid), ApiError>> {
-        let mut results = Vec::with_capacity(topics.len());
-        let mut changed = false;
-        for topic in &topics {
-            let decided = self.controller.delete_topic(topic);
-            let result = decided.and_then(|(record, name, id)| {
-                self.commit(vec![record])?;
-                changed = true;
-                Ok((name.to_string(), id))
-            });
-            results.push(result);
-        }
-        if changed {
-            self.publish().await;
-        }
-        results
+        let decide = |controller: &Controller, topic: &TopicSelector| {
+            let (record, name, id) = controller.delete_topic(topic)?;
+            Ok((record, (name.to_string(), id)))
+        };
+        self.decide_all(&topics, false, decide).await
     }
 
     async fn create_partitions(
@@ -142,29 +119,17 @@ impl Actor {
         topics: Vec<MorePartitions>,
         validate_only: bool,
     ) -> Vec<Result<(), ApiError>> {
-        let mut results = Vec::with_capacity(topics.len());
         let mut seen = BTreeSet::new();
-        let mut changed = false;
-        for MorePartitions { topic: name, count, assignments } in &topics {
-            let decided = match seen.insert(name) {
-                false => {
-                    Err(ApiError::new(ErrorCode::InvalidRequest, "Duplicate topic in the request."))
-                }
-                true => self.controller.create_partitions(name, *count, assignments.as_deref()),
-            };
-            let result = decided.and_then(|record| {
-                if !validate_only {
-                    self.commit(vec![record])?;
-                    changed = true;
-                }
-                Ok(())
-            });
-            results.push(result);
-        }
-        if changed {
-            self.publish().await;
-        }
-        results
+        let decide = |controller: &Controller, more: &MorePartitions| {
+            let MorePartitions { topic, count, assignments } = more;
+            if !seen.insert(topic.clone()) {
+                let message = "Duplicate topic in the request.";
+                return Err(ApiError::new(ErrorCode::InvalidRequest, message));
+            }
+            let record = controller.create_partitions(topic, *count, assignments.as_deref())?;
+            Ok((record, ()))
+        };
+        self.decide_all(&topics, validate_only, decide).await
     }
 
     async fn alter_topics(
@@ -172,20 +137,34 @@ impl Actor {
         changes: &[TopicChange],
         validate_only: bool,
     ) -> Vec<Result<(), ApiError>> {
-        let mut results = Vec::with_capacity(changes.len());
-        let mut changed = false;
-        for change in changes {
+        let decide = |controller: &Controller, change: &TopicChange| {
             let twice = changes.iter().filter(|other| other.topic == change.topic).count() > 1;
-            let decided = match twice {
+            match twice {
                 true => Err(ApiError::new(ErrorCode::InvalidRequest, "The topic is named twice.")),
-                false => self.controller.alter_topic(change),
-            };
-            let result = decided.and_then(|record| {
+                false => Ok((controller.alter_topic(change)?, ())),
+            }
+        };
+        self.decide_all(changes, validate_only, decide).await
+    }
+
+    /// Decides about one after the other, each with those before it in force, and tells the shards of
+    /// all together; with `validate_only` nothing is changed.
+    async fn decide_all<T, R>(
+        &mut self,
+        asked: &[T],
+        validate_only: bool,
+        mut decide: impl FnMut(&Controller, &T) -> Result<(MetadataRecord, R), ApiError>,
+    ) -> Vec<Result<R, ApiError>> {
+        let mut results = Vec::with_capacity(asked.len());
+        let mut changed = false;
+        for one in asked {
+            let decided = decide(&self.controller, one);
+            let result = decided.and_then(|(record, answer)| {
                 if !validate_only {
                     self.commit(vec![record])?;
                     changed = true;
                 }
-                Ok(())
+                Ok(answer)
             });
             results.push(result);
         }
