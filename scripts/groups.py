@@ -22,6 +22,7 @@ import os
 import random
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -174,10 +175,18 @@ class World:
         command += ["--data-dir", f"{self.work}/data", "--listen", self.args.bootstrap, "--shards", "2"]
         self.broker = subprocess.Popen(command, stderr=log, stdout=log)
         for _ in range(300):
+            # Another broker could answer in its place.
+            if self.broker.poll() is not None:
+                break
             if self.cli("topic", "list").returncode == 0:
                 return
             time.sleep(0.05)
-        sys.exit("the broker does not start: see " + self.work)
+        sys.exit(f"the broker does not start: see {self.work}/broker.log")
+
+    def create_topic(self):
+        made = self.cli("topic", "create", TOPIC, "--partitions", str(self.args.partitions))
+        if made.returncode != 0:
+            sys.exit(f"no topic: {made.stderr.strip()}")
 
     def start_member(self, n):
         err = open(f"{self.work}/member-{n}.err", "a")
@@ -256,13 +265,15 @@ class World:
 def run(args):
     work = tempfile.mkdtemp(prefix="corelane-groups-")
     world = World(args, work)
-    world.start_broker()
-    world.cli("topic", "create", TOPIC, "--partitions", str(args.partitions))
+    # Members that outlive this process would disturb the next run.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended from outside"))
     producer = Producer(args.bootstrap)
     producer.partitions = args.partitions
     started = time.time()
     did = {}
     try:
+        world.start_broker()
+        world.create_topic()
         producer.start()
         for n in range(args.members):
             world.start_member(n)
@@ -305,6 +316,12 @@ def run(args):
     return 0
 
 
+def free_address():
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return f"127.0.0.1:{free.getsockname()[1]}"
+
+
 def main():
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -316,7 +333,7 @@ def main():
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--members", type=int, default=8)
     parser.add_argument("--partitions", type=int, default=64)
-    parser.add_argument("--bootstrap", default="127.0.0.1:19496", help="where the broker is to listen")
+    parser.add_argument("--bootstrap", help="where the broker is to listen; a free port unless told")
     parser.add_argument("--binary", default=os.environ.get("CORELANE", f"{HERE}/target/release/corelane"))
     parser.add_argument("--classpath", default="", help="of Apache Kafka's tools, for --client java")
     parser.add_argument("--member", action="store_true", help=argparse.SUPPRESS)
@@ -330,6 +347,7 @@ def main():
     if not os.access(args.binary, os.X_OK):
         print(f"no broker at {args.binary}: cargo build --release, or --binary", file=sys.stderr)
         return 2
+    args.bootstrap = args.bootstrap or free_address()
     return run(args)
 
 

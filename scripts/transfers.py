@@ -232,6 +232,8 @@ def main():
     from confluent_kafka import Producer
     from confluent_kafka.admin import AdminClient, NewTopic
 
+    # Workers that outlive this process would disturb the next run.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended from outside"))
     world = World(options)
     print(f"seed {options.seed}, directory {world.dir}", flush=True)
     try:
