@@ -67,6 +67,12 @@ fn what_is_committed_is_there_after_a_crash() {
             }
         }
         let broker = broker.crash_and_restart_in_place();
+        // A list without an error is whole.
+        if mode == "single" {
+            let request = ListGroupsRequest::default();
+            let listed: ListGroupsResponse = broker.client().ask(ApiKey::ListGroups, 4, &request);
+            assert_eq!((listed.error_code, listed.groups.len()), (0, 8));
+        }
         for group in 0..8i64 {
             let found = committed(&broker, &format!("g{group}"), 3);
             let offset = |index| Offset::Offset(200 + 10 * group + index);

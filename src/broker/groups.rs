@@ -10,7 +10,9 @@ use super::Shard;
 use crate::clock::now_ms;
 use crate::group::{Reads, SavedGroups};
 use crate::partition::membership::{GroupView, Join, MemberCall, MemberSays, NotJoined, Sync};
-use crate::partition::{CommitGroup, GroupOffset, OfGroup, Outcome, Partition, PartitionKey};
+use crate::partition::{
+    CommitGroup, GroupOffset, Listed, OfGroup, Outcome, Partition, PartitionKey,
+};
 use crate::wire::ErrorCode;
 
 impl Shard {
@@ -92,7 +94,7 @@ impl Shard {
         answer(Outcome::Members(call.what.iter().map(hear).collect()));
     }
 
-    pub(super) fn list_groups(&self) -> Vec<GroupView> {
+    pub(super) fn list_groups(&self) -> Listed<GroupView> {
         let mut views = self.members.views();
         for view in &mut views {
             view.members.clear();
@@ -104,7 +106,7 @@ impl Shard {
             let groups = self.coordinators.groups(index).into_iter();
             views.extend(groups.filter(|group| !known.contains(group)).map(only_offsets));
         }
-        views
+        Listed { found: views, is_loading: self.coordinators.is_loading() }
     }
 
     pub(super) fn describe_group(&self, call: &OfGroup<()>) -> Result<GroupView, ErrorCode> {

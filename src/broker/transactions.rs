@@ -10,10 +10,10 @@ use super::Shard;
 use crate::clock::now_ms;
 use crate::controller::PRODUCER_ID_BLOCK;
 use crate::partition::{
-    keyed_log, AddToTransaction, OfTransaction, Outcome, Partition, PartitionKey,
+    keyed_log, AddToTransaction, Listed, OfTransaction, Outcome, Partition, PartitionKey,
     TransactionAnswer, TransactionCall, TransactionView,
 };
-use crate::transaction::{Ask, Effect, Input, Loaded, EPOCH_PER_TRANSACTION};
+use crate::transaction::{Ask, Effect, Input, Loaded, Machines, EPOCH_PER_TRANSACTION};
 use crate::wire::ErrorCode;
 
 /// How long the controller may take to give new producer ids.
@@ -46,7 +46,7 @@ impl Shard {
             Ok(loaded) => loaded,
             Err(code) => return answer(Err(code)),
         };
-        if !loaded.wants_producer_id(&id, &call) {
+        if loaded.look(|machines| machines.wants_producer_id(&id, &call)) != Some(true) {
             let token = self.transactions.wait(Box::new(answer));
             return self.step(&loaded, &id, Input::Ask(token, Ask { call, fresh: None }));
         }
@@ -76,12 +76,15 @@ impl Shard {
         &self,
         asked: &OfTransaction<()>,
     ) -> Result<TransactionView, ErrorCode> {
-        let view = self.transactions.find(asked.partition)?.view(&asked.id);
+        let loaded = self.transactions.find(asked.partition)?;
+        let view = loaded.look(|machines| machines.view(&asked.id)).flatten();
         view.ok_or(ErrorCode::TransactionalIdNotFound)
     }
 
-    pub(super) fn list_transactions(&self) -> Vec<TransactionView> {
-        self.transactions.loaded().iter().flat_map(|loaded| loaded.views()).collect()
+    pub(super) fn list_transactions(&self) -> Listed<TransactionView> {
+        let loaded = self.transactions.loaded();
+        let views = loaded.iter().filter_map(|loaded| loaded.look(Machines::views));
+        Listed { found: views.flatten().collect(), is_loading: self.transactions.is_loading() }
     }
 
     /// Reads a partition of the topic, and goes on with what was prepared.
@@ -110,7 +113,8 @@ impl Shard {
                 expired = Instant::now();
             }
             for loaded in self.transactions.loaded() {
-                for id in loaded.due(now_ms(), expire_after_ms) {
+                let due = loaded.look(|machines| machines.due(now_ms(), expire_after_ms));
+                for id in due.unwrap_or_default() {
                     self.step(&loaded, &id, Input::Tick { expire_after_ms });
                 }
             }

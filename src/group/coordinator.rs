@@ -1,8 +1,6 @@
 //! The partitions of `__consumer_offsets` that a shard owns: read when they are opened, appended to by
 //! commits, asked by consumers that start.
 
-use std::cell::RefCell;
-use std::collections::HashMap;
 use std::future::Future;
 use std::rc::Rc;
 
@@ -11,14 +9,15 @@ use corelane_shards::log::batch::transactional;
 use super::loading::{Loading, SavedGroups};
 use super::offsets::Offsets;
 use super::record::{encode_key, encode_value};
-use crate::partition::keyed_log::{
-    append, append_batch, append_durably, pairs, read_all, KeyedRecord,
-};
+use crate::partition::keyed_log::{append, append_batch, append_durably, pairs, KeyedRecord};
+use crate::partition::keyed_partitions::{Keyed, KeyedPartitions};
 use crate::partition::{
     CommitEntry, CommitGroup, Committed, FetchGroupOffsets, FetchedOffsets, GroupOffset,
     InTransaction, Partition, PartitionKey,
 };
 use crate::wire::ErrorCode;
+
+type Loaded = Keyed<Offsets>;
 
 /// Appends offsets that count once the transaction's marker comes.
 fn commit_later(
@@ -33,25 +32,19 @@ fn commit_later(
     let (id, epoch) = (of.producer_id, of.producer_epoch);
     let batch = transactional(&pairs(records), now_ms, id, epoch, false);
     let appended = append_batch(&loaded.of, &batch, now_ms)?;
-    if let Some(Ok(offsets)) = &mut *loaded.offsets.borrow_mut() {
+    loaded.change(|offsets| {
         for (key, value) in records {
             // They were encoded here.
             let _ = offsets.apply(Some(id), key, value.as_deref());
         }
-    }
+    });
     Ok(appended)
-}
-
-/// One partition's state: `None` while it is read.
-struct Loaded {
-    of: Rc<Partition>,
-    offsets: RefCell<Option<Result<Offsets, ErrorCode>>>,
 }
 
 /// The partitions of the offsets topic on one shard.
 #[derive(Default)]
 pub struct Coordinators {
-    partitions: RefCell<HashMap<i32, (PartitionKey, Rc<Loaded>)>>,
+    partitions: KeyedPartitions<Offsets>,
 }
 
 impl Coordinators {
@@ -63,21 +56,12 @@ impl Coordinators {
         of: Rc<Partition>,
         groups: impl FnOnce(SavedGroups),
     ) -> impl Future<Output = ()> {
-        let loaded = Rc::new(Loaded { of, offsets: RefCell::new(None) });
-        self.partitions.borrow_mut().insert(key.index, (key, Rc::clone(&loaded)));
-        async move {
-            let log = Rc::clone(&loaded.of.log);
-            let mut loading = Loading::default();
-            let read = read_all(&log, |header, undone| loading.apply(header, undone)).await;
-            let read = read.map_err(|error| {
-                tracing::error!(log = %log.dir().display(), "groups are not served: {error}");
-                ErrorCode::CoordinatorNotAvailable
-            });
-            if read.is_ok() {
-                groups(loading.groups);
-            }
-            *loaded.offsets.borrow_mut() = Some(read.map(|()| loading.offsets));
-        }
+        let finish = |loading: Loading| {
+            groups(loading.groups);
+            loading.offsets
+        };
+        let load = self.partitions.load(key, of, Loading::apply, finish);
+        async move { drop(load.await) }
     }
 
     /// Appends records of a group to its partition, now; the future is done when they are durable.
@@ -90,14 +74,12 @@ impl Coordinators {
         records: &[KeyedRecord],
         now_ms: i64,
     ) -> Result<impl Future<Output = Result<(), ErrorCode>> + use<>, ErrorCode> {
-        append(&self.find(index)?.of, records, now_ms)
+        append(&self.partitions.find(index)?.of, records, now_ms)
     }
 
     /// Forgets a partition that was deleted; whether it was one of ours.
     pub fn unload(&self, key: &PartitionKey) -> bool {
-        let mut partitions = self.partitions.borrow_mut();
-        let is_it = partitions.get(&key.index).is_some_and(|(of, _)| of == key);
-        is_it && partitions.remove(&key.index).is_some()
+        self.partitions.unload(key)
     }
 
     /// Whether groups of this partition are served here now.
@@ -105,18 +87,7 @@ impl Coordinators {
     /// # Errors
     /// Kafka's code.
     pub fn check(&self, index: i32) -> Result<(), ErrorCode> {
-        self.find(index).map(drop)
-    }
-
-    fn find(&self, index: i32) -> Result<Rc<Loaded>, ErrorCode> {
-        let found = self.partitions.borrow().get(&index).map(|(_, loaded)| Rc::clone(loaded));
-        let found = found.ok_or(ErrorCode::NotCoordinator)?;
-        match &*found.offsets.borrow() {
-            None => return Err(ErrorCode::CoordinatorLoadInProgress),
-            Some(Err(code)) => return Err(*code),
-            Some(Ok(_)) => {}
-        }
-        Ok(found)
+        self.partitions.find(index).map(drop)
     }
 
     /// Commits offsets, durably.
@@ -124,7 +95,7 @@ impl Coordinators {
     /// # Errors
     /// Kafka's code for all of them.
     pub async fn commit(&self, commit: CommitGroup) -> Result<(), ErrorCode> {
-        let loaded = self.find(commit.partition)?;
+        let loaded = self.partitions.find(commit.partition)?;
         let CommitGroup { group, now_ms, transaction, entries, .. } = commit;
         let mut records = Vec::with_capacity(entries.len());
         let mut commits = Vec::with_capacity(entries.len());
@@ -138,11 +109,11 @@ impl Coordinators {
             return commit_later(&loaded, &of, &records, now_ms)?.await;
         }
         append_durably(&loaded.of, &records, now_ms).await?;
-        if let Some(Ok(offsets)) = &mut *loaded.offsets.borrow_mut() {
+        loaded.change(|offsets| {
             for (topic, partition, committed) in commits {
                 offsets.set(&group, &topic, partition, Some(committed));
             }
-        }
+        });
         Ok(())
     }
 
@@ -151,36 +122,31 @@ impl Coordinators {
     /// # Errors
     /// Kafka's code.
     pub fn partition(&self, index: i32) -> Result<Rc<Partition>, ErrorCode> {
-        Ok(Rc::clone(&self.find(index)?.of))
+        Ok(Rc::clone(&self.partitions.find(index)?.of))
     }
 
     /// A producer's transaction has ended in a partition, which may be one of these.
     pub fn end_transaction(&self, key: &PartitionKey, producer_id: i64, commit: bool) {
-        let partitions = self.partitions.borrow();
-        let Some((_, loaded)) = partitions.get(&key.index).filter(|(of, _)| of == key) else {
-            return;
-        };
         // What is still being read comes to its marker by itself.
-        if let Some(Ok(offsets)) = &mut *loaded.offsets.borrow_mut() {
-            offsets.end_transaction(producer_id, commit);
-        };
+        if let Some(loaded) = self.partitions.by_key(key) {
+            loaded.change(|offsets| offsets.end_transaction(producer_id, commit));
+        }
     }
 
     /// Numbers of the partitions that are served.
     pub fn partitions(&self) -> Vec<i32> {
-        let mut served: Vec<i32> = self.partitions.borrow().keys().copied().collect();
-        served.retain(|index| self.check(*index).is_ok());
-        served
+        self.partitions.served().into_iter().map(|(index, _)| index).collect()
+    }
+
+    /// Whether a partition is still being read: what is known of groups is not whole.
+    pub fn is_loading(&self) -> bool {
+        self.partitions.is_loading()
     }
 
     /// Groups of a partition that have committed something.
     pub fn groups(&self, index: i32) -> Vec<String> {
-        let Ok(loaded) = self.find(index) else { return Vec::new() };
-        let offsets = loaded.offsets.borrow();
-        match &*offsets {
-            Some(Ok(offsets)) => offsets.groups().cloned().collect(),
-            _ => Vec::new(),
-        }
+        let Ok(loaded) = self.partitions.find(index) else { return Vec::new() };
+        loaded.look(|offsets| offsets.groups().cloned().collect()).unwrap_or_default()
     }
 
     /// Forgets offsets of a group that have had their time, and, where nothing is left, what `rest`
@@ -193,20 +159,20 @@ impl Coordinators {
         rest: impl FnOnce() -> Vec<KeyedRecord>,
         now_ms: i64,
     ) {
-        let Ok(loaded) = self.find(index) else { return };
-        let mut held = loaded.offsets.borrow_mut();
-        let Some(Ok(offsets)) = &mut *held else { return };
+        let Ok(loaded) = self.partitions.find(index) else { return };
         let mut records = Vec::new();
-        for offset in offsets.of_group(group) {
-            let (topic, partition) = (&offset.topic, offset.partition);
-            if is_over(&offset) && !offsets.is_pending(group, topic, partition) {
-                records.push((encode_key(group, topic, partition), None));
-                offsets.set(group, topic, partition, None);
+        loaded.change(|offsets| {
+            for offset in offsets.of_group(group) {
+                let (topic, partition) = (&offset.topic, offset.partition);
+                if is_over(&offset) && !offsets.is_pending(group, topic, partition) {
+                    records.push((encode_key(group, topic, partition), None));
+                    offsets.set(group, topic, partition, None);
+                }
             }
-        }
-        if offsets.of_group(group).is_empty() && !offsets.is_any_pending(group) {
-            records.extend(rest());
-        }
+            if offsets.of_group(group).is_empty() && !offsets.is_any_pending(group) {
+                records.extend(rest());
+            }
+        });
         if records.is_empty() {
             return;
         }
@@ -217,9 +183,8 @@ impl Coordinators {
 
     /// Whether a group has committed something.
     pub fn has_offsets(&self, partition: i32, group: &str) -> bool {
-        let Ok(loaded) = self.find(partition) else { return false };
-        let offsets = loaded.offsets.borrow();
-        matches!(&*offsets, Some(Ok(offsets)) if !offsets.of_group(group).is_empty())
+        let Ok(loaded) = self.partitions.find(partition) else { return false };
+        loaded.look(|offsets| !offsets.of_group(group).is_empty()) == Some(true)
     }
 
     /// Forgets what a group has committed: for these partitions, or all of it, and with it what
@@ -235,11 +200,8 @@ impl Coordinators {
         also: Vec<KeyedRecord>,
         now_ms: i64,
     ) -> Result<(), ErrorCode> {
-        let loaded = self.find(partition)?;
-        let there = match &*loaded.offsets.borrow() {
-            Some(Ok(offsets)) => offsets.of_group(group),
-            _ => Vec::new(),
-        };
+        let loaded = self.partitions.find(partition)?;
+        let there = loaded.look(|offsets| offsets.of_group(group)).unwrap_or_default();
         let mut forgotten: Vec<(String, i32)> =
             there.into_iter().map(|offset| (offset.topic, offset.partition)).collect();
         forgotten.retain(|place| only.is_none_or(|only| only.contains(place)));
@@ -249,23 +211,24 @@ impl Coordinators {
             return Ok(());
         }
         append_durably(&loaded.of, &records, now_ms).await?;
-        if let Some(Ok(offsets)) = &mut *loaded.offsets.borrow_mut() {
+        loaded.change(|offsets| {
             for (topic, index) in forgotten {
                 offsets.set(group, &topic, index, None);
             }
-        }
+        });
         Ok(())
     }
 
     /// Forgets what was committed for topics that were deleted: others may get their names.
     pub fn forget_topics(&self, topics: &[String], now_ms: i64) {
-        for (_, loaded) in self.partitions.borrow().values() {
-            let Some(Ok(offsets)) = &mut *loaded.offsets.borrow_mut() else { continue };
+        for (_, loaded) in self.partitions.served() {
             let mut records = Vec::new();
-            for (group, topic, partition) in offsets.of_topics(topics) {
-                records.push((encode_key(&group, &topic, partition), None));
-                offsets.set(&group, &topic, partition, None);
-            }
+            loaded.change(|offsets| {
+                for (group, topic, partition) in offsets.of_topics(topics) {
+                    records.push((encode_key(&group, &topic, partition), None));
+                    offsets.set(&group, &topic, partition, None);
+                }
+            });
             if records.is_empty() {
                 continue;
             }
@@ -280,33 +243,36 @@ impl Coordinators {
     /// # Errors
     /// Kafka's code for the group.
     pub fn fetch(&self, fetch: &FetchGroupOffsets) -> Result<FetchedOffsets, ErrorCode> {
-        let loaded = self.find(fetch.partition)?;
-        let offsets = loaded.offsets.borrow();
-        let Some(Ok(offsets)) = &*offsets else { return Err(ErrorCode::CoordinatorLoadInProgress) };
-        let group = &fetch.group;
-        let is_unstable = |topic: &str, partition| {
-            fetch.require_stable && offsets.is_pending(group, topic, partition)
-        };
-        let mut found = FetchedOffsets::default();
-        let Some(topics) = &fetch.topics else {
-            for offset in offsets.of_group(group) {
-                match is_unstable(&offset.topic, offset.partition) {
-                    true => found.unstable.push((offset.topic, offset.partition)),
-                    false => found.offsets.push(offset),
-                }
-            }
-            return Ok(found);
-        };
-        for (topic, partitions) in topics {
-            for &partition in partitions {
-                if is_unstable(topic, partition) {
-                    found.unstable.push((topic.clone(), partition));
-                } else if let Some(committed) = offsets.get(group, topic, partition) {
-                    let (topic, committed) = (topic.clone(), committed.clone());
-                    found.offsets.push(GroupOffset { topic, partition, committed });
-                }
+        let loaded = self.partitions.find(fetch.partition)?;
+        let found = loaded.look(|offsets| fetch_from(offsets, fetch));
+        found.ok_or(ErrorCode::CoordinatorLoadInProgress)
+    }
+}
+
+fn fetch_from(offsets: &Offsets, fetch: &FetchGroupOffsets) -> FetchedOffsets {
+    let group = &fetch.group;
+    let is_unstable = |topic: &str, partition| {
+        fetch.require_stable && offsets.is_pending(group, topic, partition)
+    };
+    let mut found = FetchedOffsets::default();
+    let Some(topics) = &fetch.topics else {
+        for offset in offsets.of_group(group) {
+            match is_unstable(&offset.topic, offset.partition) {
+                true => found.unstable.push((offset.topic, offset.partition)),
+                false => found.offsets.push(offset),
             }
         }
-        Ok(found)
+        return found;
+    };
+    for (topic, partitions) in topics {
+        for &partition in partitions {
+            if is_unstable(topic, partition) {
+                found.unstable.push((topic.clone(), partition));
+            } else if let Some(committed) = offsets.get(group, topic, partition) {
+                let (topic, committed) = (topic.clone(), committed.clone());
+                found.offsets.push(GroupOffset { topic, partition, committed });
+            }
+        }
     }
+    found
 }

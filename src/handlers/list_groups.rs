@@ -26,7 +26,8 @@ pub async fn handle(
         filter.is_empty() || filter.iter().any(|asked| asked.eq_ignore_ascii_case(value))
     };
     let mut groups = Vec::new();
-    for view in all_groups(cx).await {
+    let (all, wrong) = all_groups(cx).await;
+    for view in all {
         if !is_asked(states, view.state) || !is_asked(types, view.kind) {
             continue;
         }
@@ -42,14 +43,15 @@ pub async fn handle(
                 .with_group_type(text(view.kind, 5)),
         );
     }
-    ListGroupsResponse::default().with_groups(groups)
+    let code = wrong.map_or(0, |code| code.code());
+    ListGroupsResponse::default().with_error_code(code).with_groups(groups)
 }
 
 /// Groups of all shards; of this one alone where each is shown as a node.
-async fn all_groups(cx: &RequestContext) -> Vec<GroupView> {
+async fn all_groups(cx: &RequestContext) -> (Vec<GroupView>, Option<ErrorCode>) {
     let groups = |outcome| match outcome {
-        Outcome::ListGroups(groups) => groups,
-        _ => Vec::new(),
+        Outcome::ListGroups(groups) => Some(groups),
+        _ => None,
     };
     ask_owners(cx, OFFSETS_TOPIC, || Operation::ListGroups, groups).await
 }

@@ -32,11 +32,12 @@ pub async fn handle(
         TRANSACTION_TOPIC,
         || Operation::ListTransactions,
         |outcome| match outcome {
-            Outcome::ListTransactions(views) => views,
-            _ => Vec::new(),
+            Outcome::ListTransactions(views) => Some(views),
+            _ => None,
         },
     );
-    let listed = found.await.into_iter().filter(is_asked).map(|view| {
+    let (found, wrong) = found.await;
+    let listed = found.into_iter().filter(is_asked).map(|view| {
         TransactionState::default()
             .with_producer_id(ProducerId(view.producer.id))
             .with_transaction_state(StrBytes::from_static_str(view.state))
@@ -45,6 +46,7 @@ pub async fn handle(
     let listed = listed.collect();
     let unknown = request.state_filters.iter().filter(|state| !State::is_known(state));
     ListTransactionsResponse::default()
+        .with_error_code(wrong.map_or(0, |code| code.code()))
         .with_unknown_state_filters(unknown.cloned().collect())
         .with_transaction_states(listed)
 }

@@ -10,7 +10,7 @@ use crate::broker::Shard;
 use crate::config::Advertise;
 use crate::group::{partition_of, OFFSETS_TOPIC, TRANSACTION_TOPIC};
 use crate::metadata::MetadataImage;
-use crate::partition::{Operation, Outcome, PartitionKey};
+use crate::partition::{Listed, Operation, Outcome, PartitionKey};
 use crate::wire::{ErrorCode, TopicRef};
 
 /// Where a partition lives.
@@ -87,25 +87,36 @@ async fn ask<T>(
 }
 
 /// Asks all shards that own partitions of a coordinators' topic; where each is shown as a node, this
-/// one alone.
+/// one alone. The code is Kafka's for a list that is not whole.
 pub async fn ask_owners<T>(
     cx: &RequestContext,
     topic: &str,
     operation: impl Fn() -> Operation,
-    taken: impl Fn(Outcome) -> Vec<T>,
-) -> Vec<T> {
+    taken: impl Fn(Outcome) -> Option<Listed<T>>,
+) -> (Vec<T>, Option<ErrorCode>) {
     let image = cx.shard.image();
-    let Some(topic) = image.by_name(topic) else { return Vec::new() };
+    let Some(topic) = image.by_name(topic) else { return (Vec::new(), None) };
     let owners: BTreeSet<_> = match cx.shard.config.advertise {
         Advertise::Single => topic.partitions.iter().map(|partition| partition.shard).collect(),
         Advertise::PerShard => BTreeSet::from([cx.shard.id]),
     };
-    let mut found = Vec::new();
+    let (mut found, mut wrong) = (Vec::new(), None);
     for owner in owners {
-        let Ok(routed) = cx.shard.route(owner, operation()).await else { continue };
-        found.extend(routed.outcome().await.map(&taken).into_iter().flatten());
+        let Ok(routed) = cx.shard.route(owner, operation()).await else {
+            wrong = Some(ErrorCode::CoordinatorNotAvailable);
+            continue;
+        };
+        match routed.outcome().await.and_then(&taken) {
+            Some(listed) => {
+                found.extend(listed.found);
+                if listed.is_loading {
+                    wrong = Some(ErrorCode::CoordinatorLoadInProgress);
+                }
+            }
+            None => wrong = Some(ErrorCode::CoordinatorNotAvailable),
+        }
     }
-    found
+    (found, wrong)
 }
 
 /// Entries for each shard, in the order they were asked for, with the place of each entry's

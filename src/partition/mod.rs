@@ -1,13 +1,14 @@
 //! Partitions on their owning shard: what is done to them, whoever asked. `operation` is the one
 //! list of what can be asked, from the same shard or over the mesh; `produce`, `fetch`,
 //! `offsets`, `markers` and `trim` do it, `compact` does what nobody asks for. `keyed_log` reads and appends to
-//! the logs that hold the broker's own state.
+//! the logs that hold the broker's own state, `keyed_partitions` keeps what they come to.
 
 mod committed;
 pub mod compact;
 pub mod consumer_group;
 pub mod fetch;
 pub mod keyed_log;
+pub mod keyed_partitions;
 pub mod markers;
 pub mod membership;
 pub mod offsets;
@@ -23,8 +24,9 @@ pub use committed::{
     CommitEntry, CommitGroup, Committed, FetchGroupOffsets, FetchedOffsets, GroupOffset,
 };
 pub use operation::{
-    EpochEnd, EpochQuery, FetchEntry, FetchGroup, FetchOutcome, LogSize, MoveOrder, OfGroup,
-    OffsetFound, OffsetQuery, Operation, Outcome, PartitionKey, ProduceGroup, ProduceOutcome, Trim,
+    EpochEnd, EpochQuery, FetchEntry, FetchGroup, FetchOutcome, Listed, LogSize, MoveOrder,
+    OfGroup, OffsetFound, OffsetQuery, Operation, Outcome, PartitionKey, ProduceGroup,
+    ProduceOutcome, Trim,
 };
 pub use table::{Partition, PartitionTable, Verified};
 pub use transaction::{

@@ -78,7 +78,7 @@ pub enum Outcome {
     JoinGroup(Result<Joined, NotJoined>),
     SyncGroup(Result<Synced, ErrorCode>),
     Members(Vec<Result<(), ErrorCode>>),
-    ListGroups(Vec<GroupView>),
+    ListGroups(Listed<GroupView>),
     DescribeGroup(Result<GroupView, ErrorCode>),
     HearConsumer(Result<Heard, Refused>),
     DescribeConsumers(Result<ConsumerGroupView, ErrorCode>),
@@ -89,7 +89,7 @@ pub enum Outcome {
     AddToTransaction(Result<(), ErrorCode>),
     Transaction(TransactionAnswer),
     DescribeTransaction(Result<TransactionView, ErrorCode>),
-    ListTransactions(Vec<TransactionView>),
+    ListTransactions(Listed<TransactionView>),
     /// Each is durable.
     WriteMarkers(Vec<Result<(), ErrorCode>>),
     HearShareMember(Result<Heard, Refused>),
@@ -99,6 +99,13 @@ pub enum Outcome {
     /// What the state is now.
     ShareState(Result<Option<ShareState>, ErrorCode>),
     ForgetShares(Result<(), ErrorCode>),
+}
+
+/// What a shard knows of everything of a kind.
+pub struct Listed<T> {
+    pub found: Vec<T>,
+    /// It is not all: a partition is still being read.
+    pub is_loading: bool,
 }
 
 /// Something that concerns a group, for the shard that owns its partition of the offsets topic.

@@ -1,7 +1,6 @@
 //! The partitions of `__share_group_state` that a shard owns: read when they are opened, asked by the
 //! shards that deliver records, appended to by them.
 
-use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::rc::Rc;
@@ -11,7 +10,8 @@ use corelane_shards::log::batch::{BatchHeader, Record};
 use super::record::{self, Kind};
 use crate::group::partition_of;
 use crate::metadata::kafka_uuid;
-use crate::partition::keyed_log::{append, read_all};
+use crate::partition::keyed_log::append;
+use crate::partition::keyed_partitions::{Keyed, KeyedPartitions};
 use crate::partition::share::{OfShareState, ShareKey, ShareState, StateCall};
 use crate::partition::{Partition, PartitionKey};
 use crate::wire::ErrorCode;
@@ -23,16 +23,12 @@ const MOST_STATES: usize = 1 << 18;
 
 type States = BTreeMap<ShareKey, ShareState>;
 
-/// One partition's states: `None` while it is read.
-struct Loaded {
-    of: Rc<Partition>,
-    states: RefCell<Option<Result<States, ErrorCode>>>,
-}
+type Loaded = Keyed<States>;
 
 /// See the module's head. Lives on its shard.
 #[derive(Default)]
 pub struct ShareStates {
-    partitions: RefCell<BTreeMap<i32, (PartitionKey, Rc<Loaded>)>>,
+    partitions: KeyedPartitions<States>,
 }
 
 /// The partition of the state's topic that a state belongs to, as Kafka computes it.
@@ -44,34 +40,13 @@ pub fn state_partition(key: &ShareKey, partitions: usize) -> i32 {
 impl ShareStates {
     /// Takes a partition that was opened; it is of use once the future is done.
     pub fn load(&self, key: PartitionKey, of: Rc<Partition>) -> impl Future<Output = ()> {
-        let loaded = Rc::new(Loaded { of, states: RefCell::new(None) });
-        self.partitions.borrow_mut().insert(key.index, (key, Rc::clone(&loaded)));
-        async move {
-            let log = Rc::clone(&loaded.of.log);
-            let mut states = States::new();
-            let read = read_all(&log, |header, undone| apply(&mut states, header, undone)).await;
-            let read = read.map_err(|error| {
-                tracing::error!(log = %log.dir().display(), "share groups stand: {error}");
-                ErrorCode::CoordinatorNotAvailable
-            });
-            *loaded.states.borrow_mut() = Some(read.map(|()| states));
-        }
+        let load = self.partitions.load(key, of, apply, |states: States| states);
+        async move { drop(load.await) }
     }
 
     /// Forgets a partition that was deleted.
     pub fn unload(&self, key: &PartitionKey) {
-        self.partitions.borrow_mut().retain(|_, (of, _)| of != key);
-    }
-
-    fn find(&self, index: i32) -> Result<Rc<Loaded>, ErrorCode> {
-        let found = self.partitions.borrow().get(&index).map(|(_, loaded)| Rc::clone(loaded));
-        let found = found.ok_or(ErrorCode::NotCoordinator)?;
-        match &*found.states.borrow() {
-            None => return Err(ErrorCode::CoordinatorLoadInProgress),
-            Some(Err(code)) => return Err(*code),
-            Some(Ok(_)) => {}
-        }
-        Ok(found)
+        self.partitions.unload(key);
     }
 
     /// Reads a state, or writes it durably; what it is then.
@@ -84,29 +59,31 @@ impl ShareStates {
         now_ms: i64,
     ) -> Result<Option<ShareState>, ErrorCode> {
         let OfShareState { at, key, what } = call;
-        let loaded = self.find(at)?;
+        let loaded = self.partitions.find(at)?;
         let state = match what {
-            StateCall::Read => return Ok(loaded.get(&key)),
+            StateCall::Read => {
+                return Ok(loaded.look(|states| states.get(&key).cloned()).flatten())
+            }
             StateCall::Write(state) => state,
         };
-        if loaded.is_full(&key) {
+        if loaded.look(|states| is_full(states, &key)) == Some(true) {
             return Err(ErrorCode::CoordinatorNotAvailable);
         }
         let epoch = loaded.of.leader_epoch.get();
         let value = state.as_ref().map(|state| record::encode(state, epoch, now_ms));
         append(&loaded.of, &[(record::encode_key(&key), value)], now_ms)?.await?;
-        loaded.put(key, state.clone());
+        put(&loaded, key, state.clone());
         Ok(state)
     }
 
     /// All that a group has done, on this shard.
     pub fn of_group(&self, group: &str) -> Vec<(ShareKey, i64)> {
         let mut found = Vec::new();
-        for (_, loaded) in self.partitions.borrow().values() {
-            if let Some(Ok(states)) = &*loaded.states.borrow() {
+        for (_, loaded) in self.partitions.served() {
+            loaded.look(|states| {
                 let of_it = states.iter().filter(|(key, _)| key.group == group);
                 found.extend(of_it.map(|(key, state)| (key.clone(), state.start)));
-            }
+            });
         }
         found
     }
@@ -118,14 +95,20 @@ impl ShareStates {
         now_ms: i64,
     ) -> Vec<impl Future<Output = Result<(), ErrorCode>> + use<>> {
         let mut durable = Vec::new();
-        for (_, loaded) in self.partitions.borrow().values() {
-            let Some(Ok(states)) = &mut *loaded.states.borrow_mut() else { continue };
-            let gone: Vec<ShareKey> = states.keys().filter(|key| is_gone(key)).cloned().collect();
-            let records: Vec<_> = gone.iter().map(|key| (record::encode_key(key), None)).collect();
+        for (_, loaded) in self.partitions.served() {
+            let mut records = Vec::new();
+            loaded.change(|states| {
+                states.retain(|key, _| {
+                    let gone = is_gone(key);
+                    if gone {
+                        records.push((record::encode_key(key), None));
+                    }
+                    !gone
+                });
+            });
             if records.is_empty() {
                 continue;
             }
-            gone.iter().for_each(|key| drop(states.remove(key)));
             match append(&loaded.of, &records, now_ms) {
                 Ok(done) => durable.push(done),
                 Err(code) => {
@@ -137,28 +120,15 @@ impl ShareStates {
     }
 }
 
-impl Loaded {
-    fn get(&self, key: &ShareKey) -> Option<ShareState> {
-        match &*self.states.borrow() {
-            Some(Ok(states)) => states.get(key).cloned(),
-            _ => None,
-        }
-    }
+fn put(loaded: &Loaded, key: ShareKey, state: Option<ShareState>) {
+    loaded.change(|states| match state {
+        Some(state) => drop(states.insert(key, state)),
+        None => drop(states.remove(&key)),
+    });
+}
 
-    fn put(&self, key: ShareKey, state: Option<ShareState>) {
-        let Some(Ok(states)) = &mut *self.states.borrow_mut() else { return };
-        match state {
-            Some(state) => drop(states.insert(key, state)),
-            None => drop(states.remove(&key)),
-        }
-    }
-
-    fn is_full(&self, key: &ShareKey) -> bool {
-        match &*self.states.borrow() {
-            Some(Ok(states)) => states.len() >= MOST_STATES && !states.contains_key(key),
-            _ => false,
-        }
-    }
+fn is_full(states: &States, key: &ShareKey) -> bool {
+    states.len() >= MOST_STATES && !states.contains_key(key)
 }
 
 fn apply(states: &mut States, header: &BatchHeader, undone: &[u8]) -> Result<(), String> {

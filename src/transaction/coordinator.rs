@@ -7,12 +7,12 @@ use std::future::Future;
 use std::rc::Rc;
 
 use corelane_shards::log::batch::{BatchHeader, Record};
-use corelane_shards::log::{Log, LogError};
 
 use super::entry::Entry;
 use super::machine::{Ask, Input, Machine, Output, Prepared, Token};
 use super::record::{decode_key, decode_value, encode_key, encode_value};
-use crate::partition::keyed_log::{self, KeyedRecord};
+use crate::partition::keyed_log::KeyedRecord;
+use crate::partition::keyed_partitions::{Keyed, KeyedPartitions};
 use crate::partition::{
     Partition, PartitionKey, TransactionAnswer, TransactionCall, TransactionView,
 };
@@ -22,13 +22,9 @@ use crate::wire::ErrorCode;
 const MOST_IDS: usize = 1 << 20;
 
 type Tell = Box<dyn FnOnce(TransactionAnswer)>;
-type Machines = BTreeMap<String, Machine>;
 
-/// One partition's ids: `None` while it is read.
-pub struct Loaded {
-    pub of: Rc<Partition>,
-    machines: RefCell<Option<Result<Machines, ErrorCode>>>,
-}
+/// One partition's ids.
+pub type Loaded = Keyed<Machines>;
 
 /// What the broker has to do for an id's machine.
 pub enum Effect {
@@ -41,7 +37,7 @@ pub enum Effect {
 /// The partitions of the topic on one shard. Lives there.
 #[derive(Default)]
 pub struct Transactions {
-    partitions: RefCell<BTreeMap<i32, (PartitionKey, Rc<Loaded>)>>,
+    partitions: KeyedPartitions<Machines>,
     waiting: RefCell<HashMap<Token, Tell>>,
     next: Cell<Token>,
 }
@@ -54,26 +50,21 @@ impl Transactions {
         key: PartitionKey,
         of: Rc<Partition>,
     ) -> impl Future<Output = (Rc<Loaded>, Vec<String>)> {
-        let loaded = Rc::new(Loaded { of, machines: RefCell::new(None) });
-        self.partitions.borrow_mut().insert(key.index, (key, Rc::clone(&loaded)));
+        let load = self.partitions.load(key, of, apply, |machines: Machines| machines);
         async move {
-            let log = Rc::clone(&loaded.of.log);
-            let read = read_all(&log).await.map_err(|error| {
-                tracing::error!(log = %log.dir().display(), "transactions are not served: {error}");
-                ErrorCode::CoordinatorNotAvailable
+            let loaded = load.await;
+            let prepared = loaded.look(|machines| {
+                let all = machines.0.iter();
+                let prepared = all.filter(|(_, machine)| machine.entry().state.is_prepared());
+                prepared.map(|(id, _)| id.clone()).collect()
             });
-            let is_prepared = |entry: &&Machine| entry.entry().state.is_prepared();
-            let ids = read.iter().flatten();
-            let ids = ids.filter(|(_, machine)| is_prepared(machine)).map(|(id, _)| id.clone());
-            let ids = ids.collect();
-            *loaded.machines.borrow_mut() = Some(read);
-            (loaded, ids)
+            (loaded, prepared.unwrap_or_default())
         }
     }
 
     /// Forgets a partition that was deleted.
     pub fn unload(&self, key: &PartitionKey) {
-        self.partitions.borrow_mut().retain(|_, (of, _)| of != key);
+        self.partitions.unload(key);
     }
 
     /// The partition, if it is served here now.
@@ -81,14 +72,7 @@ impl Transactions {
     /// # Errors
     /// Kafka's code.
     pub fn find(&self, index: i32) -> Result<Rc<Loaded>, ErrorCode> {
-        let found = self.partitions.borrow().get(&index).map(|(_, loaded)| Rc::clone(loaded));
-        let found = found.ok_or(ErrorCode::NotCoordinator)?;
-        match &*found.machines.borrow() {
-            None => return Err(ErrorCode::CoordinatorLoadInProgress),
-            Some(Err(code)) => return Err(*code),
-            Some(Ok(_)) => {}
-        }
-        Ok(found)
+        self.partitions.find(index)
     }
 
     /// Takes one that waits for an answer.
@@ -100,9 +84,9 @@ impl Transactions {
 
     /// Lets something happen to an id; what the broker has to do about it.
     pub fn step(&self, loaded: &Loaded, id: &str, now_ms: i64, input: Input) -> Vec<Effect> {
-        let outputs = loaded.step(id, now_ms, input);
+        let stepped = loaded.change(|machines| machines.step(id, now_ms, input));
         let mut effects = Vec::new();
-        for output in outputs {
+        for output in stepped.unwrap_or_default() {
             match output {
                 Output::Write(entry) => {
                     let value = entry.map(|entry| encode_value(&entry));
@@ -123,14 +107,22 @@ impl Transactions {
 
     /// All partitions that are loaded.
     pub fn loaded(&self) -> Vec<Rc<Loaded>> {
-        self.partitions.borrow().values().map(|(_, loaded)| Rc::clone(loaded)).collect()
+        self.partitions.served().into_iter().map(|(_, loaded)| loaded).collect()
+    }
+
+    /// Whether a partition is still being read: what is known of ids is not whole.
+    pub fn is_loading(&self) -> bool {
+        self.partitions.is_loading()
     }
 }
 
-impl Loaded {
-    fn step(&self, id: &str, now_ms: i64, input: Input) -> Vec<Output> {
-        let mut machines = self.machines.borrow_mut();
-        let Some(Ok(machines)) = &mut *machines else { return Vec::new() };
+/// The machines of one partition's ids.
+#[derive(Default)]
+pub struct Machines(BTreeMap<String, Machine>);
+
+impl Machines {
+    fn step(&mut self, id: &str, now_ms: i64, input: Input) -> Vec<Output> {
+        let machines = &mut self.0;
         let Some(machine) = machines.get_mut(id) else {
             return match input {
                 Input::Ask(token, ask) => begin(machines, id, now_ms, token, ask),
@@ -146,9 +138,7 @@ impl Loaded {
 
     /// Whether a call cannot be decided without a new producer id.
     pub fn wants_producer_id(&self, id: &str, call: &TransactionCall) -> bool {
-        let machines = self.machines.borrow();
-        let Some(Ok(machines)) = &*machines else { return false };
-        match machines.get(id) {
+        match self.0.get(id) {
             Some(machine) => machine.wants_producer_id(call),
             None => matches!(call, TransactionCall::Init { .. }),
         }
@@ -156,24 +146,18 @@ impl Loaded {
 
     /// Ids for which a tick would do something.
     pub fn due(&self, now_ms: i64, expire_after_ms: Option<i64>) -> Vec<String> {
-        let machines = self.machines.borrow();
-        let all = machines.iter().flatten().flatten();
-        let due = all.filter(|(_, machine)| machine.is_due(now_ms, expire_after_ms));
+        let due = self.0.iter().filter(|(_, machine)| machine.is_due(now_ms, expire_after_ms));
         due.map(|(id, _)| id.clone()).collect()
     }
 
     pub fn view(&self, id: &str) -> Option<TransactionView> {
-        let machines = self.machines.borrow();
-        let Some(Ok(machines)) = &*machines else { return None };
-        let entry = machines.get(id)?.entry();
+        let entry = self.0.get(id)?.entry();
         entry.is_known().then(|| entry.view(id))
     }
 
     /// All ids, without their partitions.
     pub fn views(&self) -> Vec<TransactionView> {
-        let machines = self.machines.borrow();
-        let all = machines.iter().flatten().flatten();
-        let known = all.filter(|(_, machine)| machine.entry().is_known());
+        let known = self.0.iter().filter(|(_, machine)| machine.entry().is_known());
         let view = |(id, machine): (&String, &Machine)| TransactionView {
             partitions: Vec::new(),
             ..machine.entry().view(id)
@@ -183,7 +167,13 @@ impl Loaded {
 }
 
 /// An id that is not known: its first producer comes, everybody else is mistaken.
-fn begin(machines: &mut Machines, id: &str, now_ms: i64, token: Token, ask: Ask) -> Vec<Output> {
+fn begin(
+    machines: &mut BTreeMap<String, Machine>,
+    id: &str,
+    now_ms: i64,
+    token: Token,
+    ask: Ask,
+) -> Vec<Output> {
     let refused = |code| vec![Output::Tell(token, Err(code))];
     let TransactionCall::Init { timeout_ms, .. } = ask.call else {
         return refused(ErrorCode::InvalidProducerIdMapping);
@@ -197,13 +187,6 @@ fn begin(machines: &mut Machines, id: &str, now_ms: i64, token: Token, ask: Ask)
     machine.step(now_ms, Input::Ask(token, ask))
 }
 
-/// What the whole log comes to.
-async fn read_all(log: &Rc<Log>) -> Result<Machines, LogError> {
-    let mut machines = Machines::new();
-    keyed_log::read_all(log, |header, undone| apply(&mut machines, header, undone)).await?;
-    Ok(machines)
-}
-
 fn apply(machines: &mut Machines, header: &BatchHeader, undone: &[u8]) -> Result<(), String> {
     let mut rest = undone;
     for _ in 0..header.record_count.get() {
@@ -214,10 +197,10 @@ fn apply(machines: &mut Machines, header: &BatchHeader, undone: &[u8]) -> Result
         let key = record.key.ok_or("a record without a key")?;
         let Some(id) = decode_key(key).map_err(|e| e.to_string())? else { continue };
         match record.value {
-            None => drop(machines.remove(&id)),
+            None => drop(machines.0.remove(&id)),
             Some(value) => {
                 let entry = decode_value(value).map_err(|e| e.to_string())?;
-                machines.insert(id, Machine::new(entry));
+                machines.0.insert(id, Machine::new(entry));
             }
         }
     }

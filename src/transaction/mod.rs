@@ -13,6 +13,6 @@ mod rules;
 #[cfg(test)]
 mod simulation;
 
-pub use coordinator::{Effect, Loaded, Transactions};
+pub use coordinator::{Effect, Loaded, Machines, Transactions};
 pub use entry::{State, EPOCH_PER_TRANSACTION};
 pub use machine::{Ask, Input, Prepared};

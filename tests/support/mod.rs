@@ -11,7 +11,10 @@ use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use bytes::{BufMut, Bytes, BytesMut};
-use kafka_protocol::messages::{ApiKey, RequestHeader};
+use kafka_protocol::messages::{
+    ApiKey, ListGroupsRequest, ListGroupsResponse, ListTransactionsRequest,
+    ListTransactionsResponse, MetadataRequest, MetadataResponse, RequestHeader,
+};
 use kafka_protocol::protocol::{Decodable, Encodable, StrBytes};
 
 const BINARY: &str = env!("CARGO_BIN_EXE_corelane");
@@ -58,7 +61,7 @@ impl Broker {
     pub fn crash_and_restart_in_place(mut self) -> Broker {
         self.kill();
         let (setup, dir) = (self.setup.clone(), std::rc::Rc::clone(&self._dir));
-        Broker::start_at(&self.address, setup, self.data.clone(), dir)
+        Broker::start_at(&self.address, setup, self.data.clone(), dir).when_loaded()
     }
 
     /// Starts on a directory that is there, in `dir`.
@@ -106,14 +109,31 @@ impl Broker {
     /// Starts on the data of a broker that has ended.
     pub fn start_again(self) -> Broker {
         let setup = self.setup.clone();
-        Broker::start_on(setup, self.data.clone(), std::rc::Rc::clone(&self._dir))
+        Broker::start_on(setup, self.data.clone(), std::rc::Rc::clone(&self._dir)).when_loaded()
     }
 
     /// Stops in order, and starts again with another number of shards.
     pub fn restart_with(mut self, shards: usize) -> Broker {
         assert_eq!(self.stop(), Some(0), "an orderly stop exits with 0");
         let setup = Setup { shards, ..self.setup.clone() };
-        Broker::start_on(setup, self.data.clone(), std::rc::Rc::clone(&self._dir))
+        Broker::start_on(setup, self.data.clone(), std::rc::Rc::clone(&self._dir)).when_loaded()
+    }
+
+    /// Waits until no node says that it is still reading groups or transactions.
+    fn when_loaded(self) -> Broker {
+        let request = MetadataRequest::default().with_topics(Some(Vec::new()));
+        let metadata: MetadataResponse = self.client().ask(ApiKey::Metadata, 9, &request);
+        for node in metadata.brokers {
+            let mut client = Raw::connect(&format!("{}:{}", &*node.host, node.port));
+            eventually("groups and transactions are loaded", || {
+                let groups: ListGroupsResponse =
+                    client.ask(ApiKey::ListGroups, 4, &ListGroupsRequest::default());
+                let transactions: ListTransactionsResponse =
+                    client.ask(ApiKey::ListTransactions, 0, &ListTransactionsRequest::default());
+                groups.error_code == 0 && transactions.error_code == 0
+            });
+        }
+        self
     }
 
     pub fn kill(&mut self) {
