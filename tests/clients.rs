@@ -127,7 +127,7 @@ fn the_command_line_gives_back_what_it_was_given() {
         let internal = broker.run(&["topic", "list", "--internal", "--json"], b"");
         let internal: serde_json::Value = serde_json::from_slice(&internal).expect("JSON");
         assert_eq!(internal[0]["topic"], "__consumer_offsets");
-        broker.run(&["topic", "delete", "lines"], b"");
+        broker.run(&["topic", "delete", "lines", "--yes"], b"");
         assert_eq!(broker.run(&["topic", "list", "--json"], b""), b"[]\n");
     }
 }

@@ -95,7 +95,7 @@ fn a_full_disk_refuses_loses_nothing_and_goes_on_when_there_is_space() {
     assert!(refused > 100, "{refused} were refused, with less than a segment of space");
     assert!(holds(&fetch(&mut client, 0), 0), "reads go on");
     while file.write_all(&[0; 512]).is_ok() {}
-    broker.run(&["topic", "delete", "small"], b"");
+    broker.run(&["topic", "delete", "small", "--yes"], b"");
     while file.write_all(&[0; 512]).is_ok() {}
     // What is deleted makes room: nobody has to clear up beside the broker.
     let last = acknowledged.last().expect("some").0;

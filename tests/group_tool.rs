@@ -106,13 +106,13 @@ fn offsets_are_shown_and_set_and_groups_deleted() {
     assert!(error.contains("does not exist"), "{error}");
     let error = broker.fail(&["group", "reset-offsets", "g", "--to-earliest"], b"");
     assert!(error.contains("somebody is in the group 'g'"), "{error}");
-    let error = broker.fail(&["group", "delete", "g"], b"");
-    assert!(error.contains("left as they were"), "{error}");
+    let error = broker.fail(&["group", "delete", "g", "--yes"], b"");
+    assert!(error.contains("somebody is in it"), "{error}");
     drop(member);
     support::eventually("it has left", || {
         json(&broker, &["describe", "g"])["members"].as_array().is_some_and(Vec::is_empty)
     });
-    assert_eq!(broker.run(&["group", "delete", "g"], b""), b"deleted g\n");
+    assert_eq!(broker.run(&["group", "delete", "g", "--yes"], b""), b"deleted g\n");
     let error = broker.fail(&["group", "describe", "g"], b"");
     assert!(error.contains("does not exist"), "{error}");
 }

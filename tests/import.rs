@@ -161,7 +161,7 @@ fn what_kafka_held_is_read_from_us_and_goes_on() {
         assert_eq!(committed(&broker), KAFKA_COMMITTED);
         broker.run(&["produce", "events", "--partition", "0"], b"more\n");
         assert_eq!(epoch_end(&broker, 2), (2, 1051));
-        broker.run(&["topic", "delete", "compacted"], b"");
+        broker.run(&["topic", "delete", "compacted", "--yes"], b"");
         broker.stop();
         assert_eq!(kafka.files(), before, "Kafka's files are as they were");
         assert_eq!(checkpoints(&kafka.path("data")), ["events 0 1051"]);

@@ -89,7 +89,7 @@ fn a_topic_that_is_made_again_has_no_offsets() {
     find_coordinator(&broker);
     assert_eq!(commit(&broker, "t", "", -1), 0);
     assert_eq!(committed(&broker, "g", 1), [Offset::Offset(5)]);
-    broker.run(&["topic", "delete", "t"], b"");
+    broker.run(&["topic", "delete", "t", "--yes"], b"");
     broker.run(&["topic", "create", "t"], b"");
     assert_eq!(committed(&broker, "g", 1), [Offset::Invalid]);
     let broker = broker.crash_and_restart();

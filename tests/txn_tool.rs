@@ -95,5 +95,5 @@ fn a_transaction_that_hangs_is_found_and_ended() {
         .fail(&["txn", "abort", "t", "--partition", "0"], b"")
         .contains("no transaction"));
     let error = broker.fail(&["txn", "abort", "none", "--partition", "0"], b"");
-    assert!(error.contains("topic none"), "{error}");
+    assert!(error.contains("the topic 'none' does not exist"), "{error}");
 }

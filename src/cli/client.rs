@@ -15,8 +15,14 @@ pub const ASK_TIMEOUT: Duration = Duration::from_secs(10);
 /// Where the broker is.
 #[derive(clap::Args)]
 pub struct Connect {
-    /// Broker to ask first.
-    #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:9092")]
+    /// Broker to ask first; several with commas between them.
+    #[arg(
+        long,
+        short = 'b',
+        value_name = "HOST:PORT",
+        env = "CORELANE_BOOTSTRAP",
+        default_value = "localhost:9092"
+    )]
     pub bootstrap: String,
 }
 

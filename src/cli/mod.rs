@@ -3,12 +3,20 @@
 
 mod client;
 mod cluster;
+mod config;
+mod confirm;
 mod consume;
 mod duration;
 mod format;
 mod group;
 mod import;
 mod log;
+mod log_dir;
+mod moment;
+mod nodes;
+mod offsets;
+mod outcome;
+mod print;
 mod produce;
 mod serve;
 mod topic;
@@ -35,7 +43,7 @@ const EXAMPLES: &str = "Examples:
 enum Command {
     /// Run a broker.
     Serve(serve::Args),
-    /// Create, list, describe and delete topics.
+    /// Create, list, describe, change, trim and delete topics.
     Topic(topic::Args),
     /// Send lines to a topic.
     Produce(produce::Args),
@@ -43,8 +51,14 @@ enum Command {
     Consume(consume::Args),
     /// List, describe, reset and delete consumer groups.
     Group(group::Args),
+    /// Look at, change and compare settings of topics, brokers and groups.
+    Config(config::Args),
     /// List and describe transactions, and end those that hang.
     Txn(txn::Args),
+    /// Show what log directories hold, and move partitions between them.
+    LogDir(log_dir::Args),
+    /// Show the cluster: its brokers, features and requests.
+    Cluster(cluster::Args),
     /// Look at, check and mend segment files, while no broker runs on them.
     Log(log::Args),
     /// Take over what another broker left.
@@ -72,6 +86,10 @@ impl<E: Into<anyhow::Error>> From<E> for Failure {
     }
 }
 
+fn wrong_usage(error: impl Into<anyhow::Error>) -> Failure {
+    Failure { code: WRONG_USAGE, error: error.into() }
+}
+
 /// Runs the command line that the process was started with; returns the exit code.
 pub fn main() -> i32 {
     let done = match Cli::parse().command {
@@ -80,6 +98,9 @@ pub fn main() -> i32 {
         Command::Produce(args) => produce::run(args),
         Command::Consume(args) => consume::run(args),
         Command::Group(args) => group::run(args),
+        Command::Config(args) => config::run(args),
+        Command::LogDir(args) => log_dir::run(args),
+        Command::Cluster(args) => cluster::run(args),
         Command::Txn(args) => txn::run(args),
         Command::Log(args) => log::run(args),
         Command::Import(args) => import::run(args),

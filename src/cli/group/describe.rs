@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::found::{Found, DEAD};
 use crate::cli::client::{Connect, Quiet, ASK_TIMEOUT};
-use crate::cli::topic::plain_table;
+use crate::cli::print::{plural, say, table};
 use crate::cli::Failure;
 
 /// How far a group is in a partition.
@@ -79,20 +79,23 @@ pub fn committed(consumer: &BaseConsumer<Quiet>) -> anyhow::Result<BTreeMap<(Str
 }
 
 fn print(info: &Found, rows: &[Row]) {
-    println!("{} is {}, {} members", info.name, info.state, info.members.len());
-    let mut table = plain_table(&["TOPIC", "PARTITION", "COMMITTED", "END", "LAG", "MEMBER"]);
+    let members = plural(info.members.len(), "member");
+    say(format_args!("{} is {}, {members}", info.name, info.state));
+    if rows.is_empty() {
+        return;
+    }
     let shown = |number: Option<i64>| number.map_or("-".to_string(), |number| number.to_string());
-    for row in rows {
-        table.add_row([
+    let rows = rows.iter().map(|row| {
+        vec![
             row.topic.clone(),
             row.partition.to_string(),
             shown(row.committed),
             row.end.to_string(),
             shown(row.lag()),
             row.member.clone().unwrap_or_else(|| "-".to_string()),
-        ]);
-    }
-    println!("{table}");
+        ]
+    });
+    table(&["TOPIC", "PARTITION", "COMMITTED", "END", "LAG", "MEMBER"], rows.collect());
 }
 
 fn print_json(info: &Found, rows: &[Row]) {
@@ -117,5 +120,5 @@ fn print_json(info: &Found, rows: &[Row]) {
         "members": members.collect::<Vec<_>>(),
         "partitions": partitions.collect::<Vec<_>>(),
     });
-    println!("{group}");
+    say(group);
 }

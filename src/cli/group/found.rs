@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use anyhow::Context;
 use bytes::{Buf, Bytes};
 use kafka_protocol::messages::{
-    ApiKey, BrokerId, ConsumerGroupDescribeRequest, ConsumerGroupDescribeResponse,
+    ApiKey, ConsumerGroupDescribeRequest, ConsumerGroupDescribeResponse,
     ConsumerProtocolAssignment, FindCoordinatorRequest, FindCoordinatorResponse, GroupId,
 };
 use kafka_protocol::protocol::{Decodable, StrBytes};
@@ -12,7 +13,7 @@ use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::groups::GroupInfo;
 
 use crate::cli::client::{Connect, Quiet, ASK_TIMEOUT};
-use crate::cli::cluster::Cluster;
+use crate::cli::nodes::{explained, Cluster, Node};
 
 /// What a group that is not there is shown as, and one of the consumer protocol (KIP-848) to those who
 /// ask in the classic way.
@@ -101,16 +102,25 @@ fn assigned(bytes: &[u8]) -> Vec<(String, i32)> {
     topics.flat_map(|t| t.partitions.into_iter().map(move |p| (t.topic.to_string(), p))).collect()
 }
 
-/// A group of the consumer protocol; `None`: there is no such one.
-fn of_consumers(cluster: &mut Cluster, name: &str) -> anyhow::Result<Option<Found>> {
+/// The node that serves a group.
+pub fn coordinator(cluster: &mut Cluster, name: &str) -> anyhow::Result<Node> {
     let text = StrBytes::from_string(name.to_string());
-    let request = FindCoordinatorRequest::default().with_coordinator_keys(vec![text.clone()]);
+    let request = FindCoordinatorRequest::default().with_coordinator_keys(vec![text]);
     let found: FindCoordinatorResponse =
         cluster.first().ask(ApiKey::FindCoordinator, 4, &request)?;
-    let coordinator = found.coordinators.first().map_or(BrokerId(-1), |found| found.node_id);
-    let request = ConsumerGroupDescribeRequest::default().with_group_ids(vec![GroupId(text)]);
+    let found = found.coordinators.into_iter().next().context("no coordinator is answered")?;
+    if found.error_code != 0 {
+        return Err(explained(found.error_code, found.error_message.as_deref()));
+    }
+    cluster.node(found.node_id.0)
+}
+
+/// A group of the consumer protocol; `None`: there is no such one.
+fn of_consumers(cluster: &mut Cluster, name: &str) -> anyhow::Result<Option<Found>> {
+    let id = GroupId(StrBytes::from_string(name.to_string()));
+    let request = ConsumerGroupDescribeRequest::default().with_group_ids(vec![id]);
     let answer: ConsumerGroupDescribeResponse =
-        cluster.node(coordinator.0)?.ask(ApiKey::ConsumerGroupDescribe, 0, &request)?;
+        coordinator(cluster, name)?.ask(ApiKey::ConsumerGroupDescribe, 0, &request)?;
     let Some(group) = answer.groups.into_iter().find(|group| group.error_code == 0) else {
         return Ok(None);
     };

@@ -5,7 +5,7 @@ use serde_json::json;
 use super::describe::does_not_exist;
 use super::found::{Found, DEAD};
 use crate::cli::client::Connect;
-use crate::cli::topic::plain_table;
+use crate::cli::print::{note, say, table};
 use crate::cli::Failure;
 
 /// What a member reads, by topic.
@@ -33,15 +33,18 @@ pub fn run(connect: &Connect, group: &str, as_json: bool) -> Result<(), Failure>
         let rows = members.into_iter().map(|(id, client, host, share)| {
             json!({"member": id, "client": client, "host": host, "assignment": share})
         });
-        println!("{}", serde_json::Value::Array(rows.collect()));
+        say(serde_json::Value::Array(rows.collect()));
         return Ok(());
     }
-    let mut table = plain_table(&["MEMBER", "CLIENT", "HOST", "PARTITIONS"]);
-    for (id, client, host, share) in members {
-        let share = if share.is_empty() { "-".to_string() } else { shown(&share) };
-        table.add_row([id, client, host, share]);
+    if members.is_empty() {
+        note(format_args!("nobody is in the group '{group}'"));
+        return Ok(());
     }
-    println!("{table}");
+    let rows = members.into_iter().map(|(id, client, host, share)| {
+        let share = if share.is_empty() { "-".to_string() } else { shown(&share) };
+        vec![id, client, host, share]
+    });
+    table(&["MEMBER", "CLIENT", "HOST", "PARTITIONS"], rows.collect());
     Ok(())
 }
 

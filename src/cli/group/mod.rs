@@ -6,11 +6,17 @@ mod members;
 mod reset;
 
 use clap::Subcommand;
+use kafka_protocol::messages::{ApiKey, DeleteGroupsRequest, DeleteGroupsResponse, GroupId};
+use kafka_protocol::protocol::StrBytes;
+use kafka_protocol::ResponseError;
 use serde_json::json;
 
-use self::found::Found;
+use self::found::{coordinator, Found};
 use super::client::Connect;
-use super::topic::{admin, options, plain_table, report, wait};
+use super::confirm::{some_of, Yes};
+use super::nodes::Cluster;
+use super::outcome::{report, Outcome};
+use super::print::{note, plural, say, table};
 use super::Failure;
 
 #[derive(clap::Args)]
@@ -22,6 +28,7 @@ pub struct Args {
 #[derive(Subcommand)]
 enum Command {
     /// List groups.
+    #[command(after_help = "Example:\n  corelane group list --json")]
     List {
         #[command(flatten)]
         connect: Connect,
@@ -29,6 +36,7 @@ enum Command {
         json: bool,
     },
     /// Show a group's members, and how far it is in each partition.
+    #[command(after_help = "Example:\n  corelane group describe readers")]
     Describe {
         #[command(flatten)]
         connect: Connect,
@@ -55,11 +63,16 @@ enum Command {
     )]
     ResetOffsets(reset::Args),
     /// Delete groups and the offsets they have committed, while nobody is in them.
+    #[command(after_help = "Example:\n  corelane group delete readers --yes")]
     Delete {
         #[command(flatten)]
         connect: Connect,
-        #[arg(required = true)]
+        #[arg(required = true, value_name = "GROUP")]
         groups: Vec<String>,
+        #[command(flatten)]
+        yes: Yes,
+        #[arg(long)]
+        json: bool,
     },
 }
 
@@ -69,7 +82,7 @@ pub fn run(args: Args) -> Result<(), Failure> {
         Command::Describe { connect, group, json } => describe::run(&connect, &group, json),
         Command::Members { connect, group, json } => members::run(&connect, &group, json),
         Command::ResetOffsets(args) => reset::run(&args),
-        Command::Delete { connect, groups } => delete(&connect, &groups),
+        Command::Delete { connect, groups, yes, json } => delete(&connect, &groups, &yes, json),
     }
 }
 
@@ -81,20 +94,39 @@ fn list(connect: &Connect, as_json: bool) -> Result<(), Failure> {
             let Found { name, state, members, .. } = group;
             json!({"group": name, "state": state, "members": members.len()})
         });
-        println!("{}", serde_json::Value::Array(rows.collect()));
+        say(serde_json::Value::Array(rows.collect()));
         return Ok(());
     }
-    let mut table = plain_table(&["GROUP", "STATE", "MEMBERS"]);
-    for Found { name, state, members, .. } in groups {
-        table.add_row([name, state, members.len().to_string()]);
+    if groups.is_empty() {
+        note("no groups");
+        return Ok(());
     }
-    println!("{table}");
+    let rows = groups
+        .into_iter()
+        .map(|Found { name, state, members, .. }| vec![name, state, members.len().to_string()]);
+    table(&["GROUP", "STATE", "MEMBERS"], rows.collect());
     Ok(())
 }
 
-fn delete(connect: &Connect, groups: &[String]) -> Result<(), Failure> {
-    let admin = admin(connect)?;
-    let names: Vec<&str> = groups.iter().map(String::as_str).collect();
-    let results = wait(admin.delete_groups(&names, &options()))?;
-    report("deleted", "group", results.map_err(|error| connect.explain(error))?)
+fn delete(connect: &Connect, groups: &[String], yes: &Yes, as_json: bool) -> Result<(), Failure> {
+    let mut cluster = Cluster::connect(connect)?;
+    let what = plural(groups.len(), "group");
+    yes.confirm(&format!("Delete {what} with all committed offsets: {}", some_of(groups)))?;
+    let mut outcomes = Vec::with_capacity(groups.len());
+    for group in groups {
+        let id = GroupId(StrBytes::from_string(group.clone()));
+        let request = DeleteGroupsRequest::default().with_groups_names(vec![id]);
+        let answer: DeleteGroupsResponse =
+            coordinator(&mut cluster, group)?.ask(ApiKey::DeleteGroups, 2, &request)?;
+        let code = answer.results.first().map_or(0, |result| result.error_code);
+        let message = match ResponseError::try_from_code(code) {
+            Some(ResponseError::GroupIdNotFound) => Some("it does not exist"),
+            Some(ResponseError::NonEmptyGroup) => {
+                Some("somebody is in it: stop its consumers, and wait until their sessions end")
+            }
+            _ => None,
+        };
+        outcomes.push(Outcome::new(group, code, message));
+    }
+    report("deleted", "group", outcomes, as_json)
 }

@@ -10,7 +10,8 @@ use serde_json::json;
 use super::describe::committed;
 use crate::cli::client::{Connect, Quiet, ASK_TIMEOUT};
 use crate::cli::duration::duration;
-use crate::cli::topic::plain_table;
+use crate::cli::moment::moment;
+use crate::cli::print::{note, say, table};
 use crate::cli::Failure;
 
 #[derive(clap::Args)]
@@ -43,8 +44,9 @@ struct To {
     /// This offset, or the nearest there is.
     #[arg(long, value_name = "N")]
     to_offset: Option<i64>,
-    /// The first record at or after a time, in milliseconds since 1970.
-    #[arg(long, value_name = "MS")]
+    /// The first record at or after a time: 2026-11-21, '2026-11-21 10:30', RFC 3339, or milliseconds
+    /// since 1970.
+    #[arg(long, value_name = "TIME", value_parser = moment)]
     to_time: Option<i64>,
     /// The first record since a time ago, as 90s, 15m, 2h or 7d.
     #[arg(long, value_name = "AGO", value_parser = duration)]
@@ -145,17 +147,19 @@ fn print(args: &Args, changes: &[Change]) {
             let Change { topic, partition, from, to } = change;
             json!({"topic": topic, "partition": partition, "from": from, "to": to})
         });
-        println!("{}", json!({"dry_run": args.dry_run, "offsets": rows.collect::<Vec<_>>()}));
+        say(json!({"dry_run": args.dry_run, "offsets": rows.collect::<Vec<_>>()}));
         return;
     }
-    let mut table = plain_table(&["TOPIC", "PARTITION", "FROM", "TO"]);
-    for change in changes {
-        table.add_row([
+    let rows = changes.iter().map(|change| {
+        vec![
             change.topic.clone(),
             change.partition.to_string(),
             change.from.map_or("-".to_string(), |from| from.to_string()),
             change.to.to_string(),
-        ]);
+        ]
+    });
+    table(&["TOPIC", "PARTITION", "FROM", "TO"], rows.collect());
+    if args.dry_run {
+        note("nothing was set");
     }
-    println!("{table}");
 }

@@ -17,9 +17,10 @@ use serde_json::json;
 
 use super::show::{described, of_producer};
 use crate::cli::client::Connect;
-use crate::cli::cluster::{check, Cluster, Node};
 use crate::cli::duration::duration;
-use crate::cli::topic::plain_table;
+use crate::cli::moment::shown;
+use crate::cli::nodes::{check, Cluster, Node};
+use crate::cli::print::{say, table};
 use crate::cli::Failure;
 use crate::clock::now_ms;
 
@@ -68,10 +69,10 @@ pub fn run(args: &Args) -> Result<(), Failure> {
             end(&mut leader, args, one).with_context(|| format!("the marker in {place}"))?;
             match args.json {
                 true => show(&hanging, true),
-                false => println!(
+                false => say(format_args!(
                     "aborted in {place}: producer {}, from offset {}",
                     one.producer_id.0, one.current_txn_start_offset
-                ),
+                )),
             }
             Ok(())
         }
@@ -155,17 +156,16 @@ fn show(producers: &[ProducerState], as_json: bool) {
                 "last_write_ms": producer.last_timestamp,
             })
         });
-        println!("{}", serde_json::Value::Array(rows.collect()));
+        say(serde_json::Value::Array(rows.collect()));
         return;
     }
-    let mut table = plain_table(&["PRODUCER", "EPOCH", "START OFFSET", "LAST WRITE MS"]);
-    for producer in producers {
-        table.add_row([
+    let rows = producers.iter().map(|producer| {
+        vec![
             producer.producer_id.0.to_string(),
             producer.producer_epoch.to_string(),
             producer.current_txn_start_offset.to_string(),
-            producer.last_timestamp.to_string(),
-        ]);
-    }
-    println!("{table}");
+            shown(producer.last_timestamp),
+        ]
+    });
+    table(&["PRODUCER", "EPOCH", "START OFFSET", "LAST WRITE"], rows.collect());
 }

@@ -14,8 +14,8 @@ use kafka_protocol::ResponseError;
 use serde_json::json;
 
 use crate::cli::client::Connect;
-use crate::cli::cluster::{check, Cluster};
-use crate::cli::topic::plain_table;
+use crate::cli::nodes::{check, Cluster};
+use crate::cli::print::{note, say, table};
 use crate::cli::Failure;
 use crate::clock::now_ms;
 
@@ -47,14 +47,17 @@ pub fn list(
         let rows = listed.iter().map(|listed| {
             json!({"id": listed.id, "state": listed.state, "producer_id": listed.producer_id})
         });
-        println!("{}", serde_json::Value::Array(rows.collect()));
+        say(serde_json::Value::Array(rows.collect()));
         return Ok(());
     }
-    let mut table = plain_table(&["ID", "STATE", "PRODUCER"]);
-    for Listed { id, state, producer_id } in listed {
-        table.add_row([id, state, producer_id.to_string()]);
+    if listed.is_empty() {
+        note("no transactional ids");
+        return Ok(());
     }
-    println!("{table}");
+    let rows = listed
+        .into_iter()
+        .map(|Listed { id, state, producer_id }| vec![id, state, producer_id.to_string()]);
+    table(&["ID", "STATE", "PRODUCER"], rows.collect());
     Ok(())
 }
 
@@ -135,21 +138,21 @@ pub fn describe(connect: &Connect, id: &str, as_json: bool) -> Result<(), Failur
             "started_ms": started,
             "partitions": partitions,
         });
-        println!("{shown}");
+        say(shown);
         return Ok(());
     }
     let begun = age_ms.map_or(String::new(), |age| format!(", begun {} s ago", age / 1_000));
-    println!(
+    say(format_args!(
         "{id} is {}: producer {} epoch {}, timeout {} ms{begun}",
         &*state.transaction_state,
         state.producer_id.0,
         state.producer_epoch,
         state.transaction_timeout_ms
-    );
-    let mut table = plain_table(&["TOPIC", "PARTITION"]);
-    for (topic, partition) in partitions {
-        table.add_row([topic, partition.to_string()]);
+    ));
+    let rows: Vec<Vec<String>> =
+        partitions.map(|(topic, partition)| vec![topic, partition.to_string()]).collect();
+    if !rows.is_empty() {
+        table(&["TOPIC", "PARTITION"], rows);
     }
-    println!("{table}");
     Ok(())
 }
