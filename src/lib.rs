@@ -7,6 +7,7 @@ mod clock;
 pub mod config;
 pub mod connection;
 pub mod controller;
+pub mod doctor;
 pub mod group;
 pub mod handlers;
 pub mod import;

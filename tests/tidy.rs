@@ -75,6 +75,10 @@ fn no_lower_room_names_a_higher_one() {
         ("share", &["transaction", "handlers", "connection", "broker", "cli"]),
         ("transaction", &["handlers", "connection", "broker", "cli"]),
         ("import", &["partition", "group", "handlers", "connection", "broker", "cli"]),
+        (
+            "doctor",
+            &["controller", "partition", "group", "handlers", "connection", "broker", "cli"],
+        ),
         ("handlers", &["connection", "cli"]),
         ("broker", &["cli"]),
     ];

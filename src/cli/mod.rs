@@ -6,6 +6,7 @@ mod cluster;
 mod config;
 mod confirm;
 mod consume;
+mod doctor;
 mod duration;
 mod format;
 mod group;
@@ -43,6 +44,8 @@ const EXAMPLES: &str = "Examples:
 enum Command {
     /// Run a broker.
     Serve(serve::Args),
+    /// Look whether this machine suits a broker, and say how to change what does not.
+    Doctor(doctor::Args),
     /// Create, list, describe, change, trim and delete topics.
     Topic(topic::Args),
     /// Send lines to a topic.
@@ -94,6 +97,7 @@ fn wrong_usage(error: impl Into<anyhow::Error>) -> Failure {
 pub fn main() -> i32 {
     let done = match Cli::parse().command {
         Command::Serve(args) => serve::run(args),
+        Command::Doctor(args) => doctor::run(args),
         Command::Topic(args) => topic::run(args),
         Command::Produce(args) => produce::run(args),
         Command::Consume(args) => consume::run(args),

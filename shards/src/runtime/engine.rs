@@ -10,6 +10,9 @@ use super::mesh::{self, Mesh, MeshSeed};
 use super::tasks::panic_text;
 use super::{alarms, ShardId, Shutdown, TaskQueue};
 
+/// Bytes that each shard registers with the kernel unless the configuration says otherwise.
+pub(super) const IO_MEMORY_BYTES: usize = 1 << 20;
+
 /// How many shards there are, where they run and how they wait.
 #[derive(Debug, Clone)]
 pub struct EngineConfig {
@@ -35,7 +38,7 @@ impl Default for EngineConfig {
             shards: None,
             spin_before_park: Duration::ZERO,
             mailbox_capacity: 1024,
-            io_memory_bytes: 1 << 20,
+            io_memory_bytes: IO_MEMORY_BYTES,
             name: "shard".to_string(),
         }
     }

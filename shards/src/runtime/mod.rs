@@ -17,7 +17,10 @@ pub use engine::{Engine, EngineConfig, ShardContext, ShardFailed, StartError};
 pub use gate::Gate;
 pub use id::ShardId;
 pub use mesh::{Mesh, MeshError, PendingReply, ReplyTo};
-pub use preflight::{check as preflight, PreflightError};
+pub use preflight::{
+    check as preflight, open_files_needed, probe_rings, PreflightError, RingProbe,
+    LOCKED_BYTES_PER_SHARD, REGISTERED_BYTES_PER_SHARD,
+};
 pub use shutdown::Shutdown;
 pub use signal::Signal;
 pub use tasks::{
