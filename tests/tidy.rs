@@ -65,7 +65,10 @@ fn no_lower_room_names_a_higher_one() {
             &["metadata", "controller", "partition", "handlers", "connection", "broker", "cli"],
         ),
         ("metadata", &["controller", "partition", "handlers", "connection", "broker", "cli"]),
-        ("config", &["controller", "partition", "handlers", "connection", "broker", "cli"]),
+        (
+            "config",
+            &["metadata", "controller", "partition", "handlers", "connection", "broker", "cli"],
+        ),
         ("controller", &["partition", "handlers", "connection", "broker", "cli"]),
         (
             "partition",

@@ -25,6 +25,8 @@ mod txn;
 
 use clap::{CommandFactory, Parser, Subcommand};
 
+use crate::config::reference;
+
 /// A Kafka-wire-compatible message broker, and its tools.
 #[derive(Parser)]
 #[command(name = "corelane", version, about, after_help = EXAMPLES)]
@@ -68,6 +70,12 @@ enum Command {
     Import(import::Args),
     /// Print the version.
     Version,
+    /// Print config/REFERENCE.md, or config/corelane.toml.
+    #[command(hide = true)]
+    Reference {
+        #[arg(long)]
+        toml: bool,
+    },
     /// Print a shell's completions.
     Completions { shell: clap_complete::Shell },
 }
@@ -110,6 +118,11 @@ pub fn main() -> i32 {
         Command::Import(args) => import::run(args),
         Command::Version => {
             println!("corelane {}", env!("CARGO_PKG_VERSION"));
+            Ok(())
+        }
+        Command::Reference { toml } => {
+            let make = if toml { reference::toml } else { reference::markdown };
+            print!("{}", make());
             Ok(())
         }
         Command::Completions { shell } => {

@@ -6,7 +6,7 @@ use tracing_subscriber::EnvFilter;
 
 use super::{Failure, WRONG_USAGE};
 use crate::broker;
-use crate::config::{load_file, parse_cores, BrokerConfig, HostPort};
+use crate::config::{load_file, BrokerConfig};
 
 /// What is logged unless `RUST_LOG` says otherwise. glommio warns, three times a shard, that it goes
 /// on without registered buffers where the limit on locked memory is an ordinary user's.
@@ -16,9 +16,10 @@ const LOG_LEVELS: &str = "info,glommio=error";
 #[command(after_help = "Examples:
   corelane serve
   corelane serve --config /etc/corelane/corelane.toml
+  corelane serve --config /opt/kafka/config/server.properties
   corelane serve --data-dir /mnt/nvme0 --listen 0.0.0.0:9092 --shards 8 --cores 0-7")]
 pub struct Args {
-    /// Configuration file (TOML, see config/corelane.toml).
+    /// Configuration file: TOML (see config/corelane.toml) or Kafka's server.properties as it is.
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
     /// Where partitions are kept; may be given several times; overrides log.dirs.
@@ -43,7 +44,9 @@ pub fn run(args: Args) -> Result<(), Failure> {
         .with_ansi(std::io::stderr().is_terminal())
         .with_target(false)
         .init();
-    broker::serve(configured(args)?)?;
+    let config = configured(args)?;
+    config.in_vain().iter().for_each(|why| tracing::warn!("{why}"));
+    broker::serve(config)?;
     Ok(())
 }
 
@@ -53,17 +56,22 @@ fn configured(args: Args) -> Result<BrokerConfig, Failure> {
         Some(path) => load_file(path).map_err(|e| wrong(e.to_string()))?,
         None => BrokerConfig::default(),
     };
-    if !args.data_dir.is_empty() {
-        config.log_dirs = args.data_dir;
+    let dirs: Vec<_> = args.data_dir.iter().map(|dir| dir.display().to_string()).collect();
+    let stated = [
+        ("--data-dir", "log.dirs", (!dirs.is_empty()).then(|| dirs.join(","))),
+        ("--listen", "listeners", args.listen),
+        ("--cores", "cores", args.cores),
+        ("--shards", "shards", args.shards.map(|shards| shards.to_string())),
+    ];
+    for (flag, name, said) in stated {
+        let Some(said) = said else { continue };
+        let value = match name {
+            "listeners" => config.with_controller(&said),
+            _ => said.clone(),
+        };
+        let stated = config.state(name, &value);
+        stated.map_err(|why| wrong(format!("{flag} {said}: {why}")))?;
     }
-    if let Some(listen) = args.listen {
-        let parsed = HostPort::parse(&listen);
-        config.listeners = vec![parsed.map_err(|why| wrong(format!("--listen {listen}: {why}")))?];
-    }
-    if let Some(cores) = args.cores {
-        let parsed = parse_cores(&cores).map_err(|why| wrong(format!("--cores {cores}: {why}")));
-        config.cores = Some(parsed?);
-    }
-    config.shards = args.shards.map(usize::from).or(config.shards);
+    config.finish().map_err(wrong)?;
     Ok(config)
 }

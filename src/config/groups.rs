@@ -1,3 +1,5 @@
+use super::within;
+
 /// What bounds groups of the classic protocol, from the broker's configuration; times in ms.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct GroupLimits {
@@ -40,18 +42,10 @@ impl ConsumerLimits {
     /// # Errors
     /// The times do not fit each other.
     pub fn check(&self) -> Result<(), String> {
-        let cases = [
-            ("session.timeout", self.session_timeout_ms, self.session_timeouts_ms),
-            ("heartbeat.interval", self.heartbeat_interval_ms, self.heartbeat_intervals_ms),
-        ];
-        for (name, value, (least, most)) in cases {
-            if value < least || value > most {
-                return Err(format!(
-                    "group.consumer.{name}.ms = {value} is not between its min, {least}, and its \
-                     max, {most}"
-                ));
-            }
-        }
+        let (timeout, bounds) = (self.session_timeout_ms, self.session_timeouts_ms);
+        within("group.consumer.session.timeout.ms", timeout, bounds)?;
+        let (interval, bounds) = (self.heartbeat_interval_ms, self.heartbeat_intervals_ms);
+        within("group.consumer.heartbeat.interval.ms", interval, bounds)?;
         match self.heartbeat_interval_ms < self.session_timeout_ms {
             true => Ok(()),
             false => Err("group.consumer.heartbeat.interval.ms has to be less than \

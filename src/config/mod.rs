@@ -1,22 +1,33 @@
-//! The broker's configuration: a TOML file with Kafka's names, every key declared once in `keys`.
+//! The broker's configuration: tables of all settings that there are (`broker`, `topic`), files in TOML or
+//! as Kafka's `server.properties` (`parse`), and the values in force as plain data.
 
+pub mod broker;
+mod finish;
+pub mod group;
 mod groups;
-mod keys;
 mod listener;
 mod parse;
+pub mod reference;
+pub mod setting;
 mod share;
+pub mod topic;
+mod topic_config;
 mod transactions;
+mod units;
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+pub use finish::Quorum;
+pub use group::GroupConfig;
 pub use groups::{Assignor, ConsumerLimits, GroupLimits, Migration};
-pub use keys::{cores as parse_cores, Key, KEYS};
-pub use listener::{parse_listeners, HostPort};
-pub use parse::{load_file, parse_text, ConfigError};
+pub use listener::{HostPort, NamedListener};
+pub use parse::{load_file, parse_properties, parse_toml, ConfigError};
+pub use setting::entries;
 pub use share::ShareLimits;
+pub use topic_config::{TimestampType, TopicConfig};
 pub use transactions::TransactionLimits;
-
-use crate::metadata::TopicConfig;
+pub use units::{bytes, cores};
 
 /// How clients are told to reach partitions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,6 +41,14 @@ pub enum Advertise {
 /// Everything that can be set, with its value in force. Plain data, cloned to each shard.
 #[derive(Debug, Clone, PartialEq)]
 pub struct BrokerConfig {
+    /// What the file and the command line say, by name.
+    pub stated: BTreeMap<String, String>,
+    pub quorum: Quorum,
+    /// `listeners` and `advertised.listeners` as they are written, the controller's among them.
+    pub named_listeners: Vec<NamedListener>,
+    pub named_advertised: Vec<NamedListener>,
+    /// Security protocols of listeners, by their names.
+    pub protocols: BTreeMap<String, String>,
     pub node_id: i32,
     pub cluster_id: Option<String>,
     pub log_dirs: Vec<PathBuf>,
@@ -44,6 +63,11 @@ pub struct BrokerConfig {
     /// Bytes for the whole broker; `None`: see [`BrokerConfig::memory_per_shard`].
     pub memory_bytes: Option<u64>,
     pub auto_create_topics: bool,
+    pub delete_topics: bool,
+    /// Of one answer to DescribeTopicPartitions.
+    pub max_request_partitions: usize,
+    /// Of one push of a client's metrics.
+    pub telemetry_max_bytes: usize,
     pub num_partitions: i32,
     pub default_replication_factor: i16,
     pub socket_request_max_bytes: usize,
@@ -60,6 +84,7 @@ pub struct BrokerConfig {
     pub cleaner_bytes_per_second: u64,
     pub move_bytes_per_second: u64,
     pub offsets_partitions: i32,
+    pub offsets_segment_bytes: i32,
     pub offset_metadata_max_bytes: usize,
     pub offsets_retention_ms: i64,
     pub offsets_retention_check_ms: u64,
@@ -74,12 +99,19 @@ pub struct BrokerConfig {
 
 impl Default for BrokerConfig {
     fn default() -> Self {
+        let everywhere = HostPort { host: "0.0.0.0".to_string(), port: 9092 };
+        let name = listener::PLAINTEXT.to_string();
         BrokerConfig {
+            stated: BTreeMap::new(),
+            quorum: Quorum::default(),
+            named_listeners: vec![NamedListener { name, address: everywhere.clone() }],
+            named_advertised: Vec::new(),
+            protocols: listener::usual_protocols(),
             node_id: 1,
             cluster_id: None,
             log_dirs: vec![PathBuf::from("./data")],
             failed_log_dirs: Vec::new(),
-            listeners: vec![HostPort { host: "0.0.0.0".to_string(), port: 9092 }],
+            listeners: vec![everywhere],
             advertised_listeners: Vec::new(),
             advertise: Advertise::Single,
             shards: None,
@@ -87,6 +119,9 @@ impl Default for BrokerConfig {
             spin_before_park_us: 0,
             memory_bytes: None,
             auto_create_topics: true,
+            delete_topics: true,
+            max_request_partitions: 2000,
+            telemetry_max_bytes: 1 << 20,
             num_partitions: 1,
             default_replication_factor: 1,
             socket_request_max_bytes: 100 << 20,
@@ -100,6 +135,7 @@ impl Default for BrokerConfig {
             cleaner_bytes_per_second: 0,
             move_bytes_per_second: 0,
             offsets_partitions: 50,
+            offsets_segment_bytes: 100 << 20,
             offset_metadata_max_bytes: 4096,
             offsets_retention_ms: 10_080 * 60_000,
             offsets_retention_check_ms: 600_000,
@@ -115,6 +151,17 @@ impl Default for BrokerConfig {
             fetch_max_bytes: 55 << 20,
             fetch_session_slots: 1000,
             topic_defaults: TopicConfig::default(),
+        }
+    }
+}
+
+/// # Errors
+/// A value is not between its bounds.
+fn within(name: &str, value: i32, (least, most): (i32, i32)) -> Result<(), String> {
+    match (least..=most).contains(&value) {
+        true => Ok(()),
+        false => {
+            Err(format!("{name} = {value} is not between its min, {least}, and its max, {most}"))
         }
     }
 }

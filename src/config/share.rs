@@ -1,3 +1,5 @@
+use super::within;
+
 /// What bounds share groups (KIP-932), from the broker's configuration; times in ms.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ShareLimits {
@@ -5,7 +7,11 @@ pub struct ShareLimits {
     /// Members of a group.
     pub max_size: usize,
     pub session_timeout_ms: i32,
+    /// What the session timeout may be.
+    pub session_timeouts_ms: (i32, i32),
     pub heartbeat_interval_ms: i32,
+    /// What the interval may be.
+    pub heartbeat_intervals_ms: (i32, i32),
     /// How long a member has a record to itself...
     pub lock_ms: i32,
     /// ...and what that may be.
@@ -31,7 +37,9 @@ impl Default for ShareLimits {
             enabled: true,
             max_size: 200,
             session_timeout_ms: 45_000,
+            session_timeouts_ms: (45_000, 60_000),
             heartbeat_interval_ms: 5_000,
+            heartbeat_intervals_ms: (5_000, 15_000),
             lock_ms: 30_000,
             lock_bounds_ms: (15_000, 60_000),
             delivery_limit: 5,
@@ -49,14 +57,14 @@ impl ShareLimits {
     /// # Errors
     /// The times do not fit each other.
     pub fn check(&self) -> Result<(), String> {
-        let (least, most) = self.lock_bounds_ms;
-        if self.lock_ms < least || self.lock_ms > most {
-            return Err(format!(
-                "group.share.record.lock.duration.ms = {} is not between its min, {least}, and its \
-                 max, {most}",
-                self.lock_ms
-            ));
-        }
+        within(
+            "group.share.session.timeout.ms",
+            self.session_timeout_ms,
+            self.session_timeouts_ms,
+        )?;
+        let (interval, bounds) = (self.heartbeat_interval_ms, self.heartbeat_intervals_ms);
+        within("group.share.heartbeat.interval.ms", interval, bounds)?;
+        within("group.share.record.lock.duration.ms", self.lock_ms, self.lock_bounds_ms)?;
         match self.heartbeat_interval_ms < self.session_timeout_ms {
             true => Ok(()),
             false => Err("group.share.heartbeat.interval.ms has to be less than \

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use super::record::MetadataRecord;
 use super::state::{ApiError, Controller};
-use crate::metadata::{TopicKey, ValueType, TOPIC_KEYS};
+use crate::config::setting::{Kind, Setting};
+use crate::config::{topic as topics, TopicConfig};
 use crate::wire::ErrorCode;
 
 /// What is to become of one setting (KIP-339).
@@ -56,7 +57,7 @@ impl Controller {
             alter(&mut overrides, one)?;
         }
         self.topic_defaults()
-            .with(&overrides)
+            .with_new(&overrides)
             .map_err(|why| ApiError::new(ErrorCode::InvalidConfig, why))?;
         Ok(MetadataRecord::TopicConfigs {
             topic: topic.id.as_u128(),
@@ -68,7 +69,7 @@ impl Controller {
 fn alter(overrides: &mut BTreeMap<String, String>, change: &ConfigChange) -> Result<(), ApiError> {
     let ConfigChange { name, op, value } = change;
     let invalid = |why: String| ApiError::new(ErrorCode::InvalidConfig, why);
-    let key = TOPIC_KEYS.iter().find(|key| key.name == name);
+    let key = topics::find(name);
     let key = key.ok_or_else(|| invalid(format!("Unknown topic config name: {name}")))?;
     if *op == ConfigOp::Delete {
         overrides.remove(name);
@@ -81,7 +82,7 @@ fn alter(overrides: &mut BTreeMap<String, String>, change: &ConfigChange) -> Res
     let value = match op {
         ConfigOp::Set | ConfigOp::Delete => value.clone(),
         ConfigOp::Append | ConfigOp::Subtract => {
-            if key.value_type != ValueType::List {
+            if key.kind != Kind::List {
                 let why = format!("Can't {op:?} to key {name} because its type is not LIST.");
                 return Err(invalid(why));
             }
@@ -92,12 +93,17 @@ fn alter(overrides: &mut BTreeMap<String, String>, change: &ConfigChange) -> Res
     Ok(())
 }
 
-fn other_list(key: &TopicKey, now: Option<&String>, op: ConfigOp, value: &str) -> String {
+fn other_list(
+    key: &Setting<TopicConfig>,
+    now: Option<&String>,
+    op: ConfigOp,
+    value: &str,
+) -> String {
     let entries = |text: &str| -> Vec<String> {
         let parts = text.split(',').map(str::trim).filter(|part| !part.is_empty());
         parts.map(str::to_string).collect()
     };
-    let mut list = entries(now.map_or(key.default, |own| own));
+    let mut list = entries(now.map_or(key.default.unwrap_or_default(), |own| own));
     for entry in entries(value) {
         match op {
             ConfigOp::Subtract => list.retain(|there| *there != entry),

@@ -6,7 +6,8 @@ use corelane_shards::runtime::ShardId;
 use uuid::Uuid;
 
 use super::record::MetadataRecord;
-use crate::metadata::{MetadataImage, PartitionImage, TopicConfig, TopicImage, TopicName};
+use crate::config::TopicConfig;
+use crate::metadata::{MetadataImage, PartitionImage, TopicImage, TopicName};
 use crate::wire::ErrorCode;
 
 /// Producer ids handed to a shard at once, as in Kafka.
@@ -282,7 +283,7 @@ impl Controller {
         let overrides = overrides(&topic.configs)?;
         self.placement
             .topic_defaults
-            .with(&overrides)
+            .with_new(&overrides)
             .map_err(|why| ApiError::new(ErrorCode::InvalidConfig, why))?;
         let record = MetadataRecord::TopicCreated {
             id: id.as_u128(),

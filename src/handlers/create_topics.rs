@@ -9,8 +9,8 @@ use kafka_protocol::messages::create_topics_response::{
 use kafka_protocol::messages::{CreateTopicsRequest, CreateTopicsResponse};
 
 use super::RequestContext;
+use crate::config::topic;
 use crate::controller::{ApiError, CreatedTopic, NewTopic};
-use crate::metadata::TOPIC_KEYS;
 use crate::wire::{StrBytes, Uuid};
 
 pub async fn handle(
@@ -65,9 +65,9 @@ fn describe(
     if version < 5 {
         return answer;
     }
-    let configs = TOPIC_KEYS.iter().map(|key| {
+    let configs = topic::SETTINGS.iter().map(|key| {
         let own = created.config.get(key.name);
-        let value = own.cloned().unwrap_or_else(|| key.default.to_string());
+        let value = own.cloned().unwrap_or_else(|| key.default.unwrap_or_default().to_string());
         // KIP-226: 1 is the topic's own setting, 5 the default.
         CreatableTopicConfigs::default()
             .with_name(StrBytes::from_static_str(key.name))

@@ -10,7 +10,8 @@ use kafka_protocol::messages::describe_configs_response::{
 use kafka_protocol::messages::{DescribeConfigsRequest, DescribeConfigsResponse};
 
 use super::RequestContext;
-use crate::metadata::{TopicKey, TOPIC_KEYS};
+use crate::config::setting::Setting;
+use crate::config::{topic as topics, TopicConfig};
 use crate::wire::{ErrorCode, StrBytes};
 
 const RESOURCE_TOPIC: i8 = 2;
@@ -72,20 +73,20 @@ fn topic(
     let topic = image.by_name(name).ok_or_else(|| {
         (ErrorCode::UnknownTopicOrPartition, format!("The topic '{name}' does not exist."))
     })?;
-    let keys = TOPIC_KEYS.iter().filter(|key| wanted(resource, key.name));
+    let keys = topics::SETTINGS.iter().filter(|key| wanted(resource, key.name));
     let describe = |key| one(key, &topic.overrides, version, synonyms, docs);
     Ok(keys.map(describe).collect())
 }
 
 fn one(
-    key: &TopicKey,
+    key: &Setting<TopicConfig>,
     overrides: &BTreeMap<String, String>,
     version: i16,
     synonyms: bool,
     docs: bool,
 ) -> DescribeConfigsResourceResult {
     let own = overrides.get(key.name);
-    let value = own.cloned().unwrap_or_else(|| key.default.to_string());
+    let value = own.cloned().unwrap_or_else(|| key.default.unwrap_or_default().to_string());
     let synonym = |name: &'static str, value: &str, source| {
         DescribeConfigsSynonym::default()
             .with_name(StrBytes::from_static_str(name))
@@ -95,7 +96,11 @@ fn one(
     let mut all = Vec::new();
     if synonyms {
         all.extend(own.map(|value| synonym(key.name, value, SOURCE_TOPIC)));
-        all.push(synonym(key.broker_name, key.default, SOURCE_DEFAULT));
+        all.push(synonym(
+            topics::synonyms(key.name).first().unwrap_or(&key.name),
+            key.default.unwrap_or_default(),
+            SOURCE_DEFAULT,
+        ));
     }
     let result = DescribeConfigsResourceResult::default()
         .with_name(StrBytes::from_static_str(key.name))
@@ -105,7 +110,7 @@ fn one(
     match version {
         0..=2 => result,
         _ => result
-            .with_config_type(key.value_type as i8)
+            .with_config_type(key.kind as i8)
             .with_documentation(docs.then(|| StrBytes::from_static_str(key.doc))),
     }
 }

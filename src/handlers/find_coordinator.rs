@@ -83,7 +83,7 @@ fn why(code: ErrorCode) -> Option<StrBytes> {
 }
 
 fn offsets_topic(config: &BrokerConfig) -> NewTopic {
-    let segment_bytes = "104857600".to_string();
+    let segment_bytes = config.offsets_segment_bytes.to_string();
     compacted(OFFSETS_TOPIC, config.offsets_partitions, "producer", segment_bytes)
 }
 

@@ -11,8 +11,9 @@ use corelane_shards::log::NewBatch;
 
 use super::route::{locate, Groups};
 use crate::broker::{Routed, Shard};
+use crate::config::{TimestampType, TopicConfig};
 use crate::group::is_internal;
-use crate::metadata::{MetadataImage, TimestampType, TopicConfig};
+use crate::metadata::MetadataImage;
 use crate::partition::{
     InTransaction, Operation, Outcome, PartitionKey, ProduceGroup, ProduceOutcome,
 };

@@ -13,7 +13,8 @@ use uuid::Uuid;
 
 use super::metadata::{KafkaMetadata, KafkaTopic, METADATA_DIR};
 use super::ImportError;
-use crate::metadata::{kafka_uuid, TopicConfig};
+use crate::config::TopicConfig;
+use crate::metadata::kafka_uuid;
 
 /// A partition and its files.
 #[derive(Debug, Clone, Default)]

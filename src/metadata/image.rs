@@ -4,7 +4,8 @@ use std::sync::Arc;
 use corelane_shards::runtime::ShardId;
 use uuid::Uuid;
 
-use super::{TopicConfig, TopicName};
+use super::TopicName;
+use crate::config::TopicConfig;
 
 /// The cluster at one moment: immutable, shared by all shards; a change makes a new one.
 #[derive(Debug, Clone, Default)]

@@ -4,11 +4,7 @@
 mod image;
 mod kafka_uuid;
 mod name;
-mod topic_config;
-mod topic_keys;
 
 pub use image::{MetadataImage, PartitionImage, TopicImage};
 pub use kafka_uuid::{kafka_uuid, partition_metadata};
 pub use name::TopicName;
-pub use topic_config::{TimestampType, TopicConfig};
-pub use topic_keys::{TopicKey, ValueType, TOPIC_KEYS};

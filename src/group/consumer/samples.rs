@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::*;
-use crate::metadata::{MetadataImage, PartitionImage, TopicConfig, TopicImage, TopicName};
+use crate::config::TopicConfig;
+use crate::metadata::{MetadataImage, PartitionImage, TopicImage, TopicName};
 
 /// Id and number of partitions, by name.
 pub type Topics = BTreeMap<&'static str, (u128, i32)>;
