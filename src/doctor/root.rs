@@ -32,7 +32,7 @@ impl Root {
 
     /// A list of numbers, as `0,2,4-7`.
     pub fn numbers(&self, path: &str) -> Vec<usize> {
-        self.text(path).and_then(|text| crate::config::parse_cores(&text).ok()).unwrap_or_default()
+        self.text(path).and_then(|text| crate::config::cores(&text).ok()).unwrap_or_default()
     }
 
     /// Names in a directory, sorted.
