@@ -277,6 +277,37 @@ fn every_api_answers_in_every_version_it_is_advertised_for() {
                 ApiKey::DescribeCluster => {
                     ask!(DescribeClusterRequest::default(), DescribeClusterResponse);
                 }
+                ApiKey::ElectLeaders => ask!(ElectLeadersRequest::default(), ElectLeadersResponse),
+                ApiKey::AlterPartitionReassignments => ask!(
+                    AlterPartitionReassignmentsRequest::default(),
+                    AlterPartitionReassignmentsResponse
+                ),
+                ApiKey::ListPartitionReassignments => ask!(
+                    ListPartitionReassignmentsRequest::default(),
+                    ListPartitionReassignmentsResponse
+                ),
+                ApiKey::DescribeTopicPartitions => {
+                    ask!(DescribeTopicPartitionsRequest::default(), DescribeTopicPartitionsResponse)
+                }
+                ApiKey::UnregisterBroker => {
+                    ask!(UnregisterBrokerRequest::default(), UnregisterBrokerResponse)
+                }
+                ApiKey::GetTelemetrySubscriptions => ask!(
+                    GetTelemetrySubscriptionsRequest::default(),
+                    GetTelemetrySubscriptionsResponse
+                ),
+                ApiKey::PushTelemetry => {
+                    ask!(PushTelemetryRequest::default(), PushTelemetryResponse)
+                }
+                ApiKey::DescribeClientQuotas => {
+                    ask!(DescribeClientQuotasRequest::default(), DescribeClientQuotasResponse)
+                }
+                ApiKey::AlterClientQuotas => {
+                    ask!(AlterClientQuotasRequest::default(), AlterClientQuotasResponse)
+                }
+                ApiKey::UpdateFeatures => {
+                    ask!(UpdateFeaturesRequest::default(), UpdateFeaturesResponse)
+                }
                 other => panic!("{other:?} is served and not asked here"),
             }
         }

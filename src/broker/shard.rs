@@ -16,7 +16,7 @@ use crate::config::BrokerConfig;
 use crate::connection::Connections;
 use crate::controller::ControllerHandle;
 use crate::group::{Consumers, Coordinators, Members, ShareGroups};
-use crate::handlers::{FetchSessions, ShareSessions};
+use crate::handlers::{ClientInstances, FetchSessions, ShareSessions};
 use crate::metadata::MetadataImage;
 use crate::partition::fetch::FetchWatch;
 use crate::partition::{
@@ -47,6 +47,7 @@ pub struct Shard {
     pub shares: Shares,
     pub share_states: ShareStates,
     pub share_sessions: ShareSessions,
+    pub client_instances: ClientInstances,
     pub transactions: Transactions,
     pub connections: Connections,
     /// Producer ids from here up to there may still be handed out.
@@ -111,6 +112,7 @@ impl Shard {
             shares: Shares::default(),
             share_states: ShareStates::default(),
             share_sessions: ShareSessions::new(parts.config.share_limits.max_sessions),
+            client_instances: ClientInstances::default(),
             transactions: Transactions::default(),
             id: parts.id,
             config: parts.config,

@@ -8,9 +8,13 @@ use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot};
 
 use super::configs::TopicChange;
+use super::features::FeatureUpdate;
 use super::handle::{Command, MorePartitions};
+use super::quotas::QuotaChange;
 use super::record::MetadataRecord;
-use super::state::{ApiError, Controller, CreatedTopic, NewTopic, TopicSelector};
+use super::state::{
+    ApiError, Controller, CreatedTopic, NewTopic, TopicSelector, MAX_PARTITIONS_PER_REQUEST,
+};
 use super::store::MetadataStore;
 use crate::metadata::MetadataImage;
 use crate::wire::{ErrorCode, Uuid};
@@ -34,6 +38,18 @@ pub async fn run(
     while let Some(command) = commands.recv().await {
         actor.handle(command).await;
     }
+}
+
+/// What comes more than once.
+fn repeated<'a, T: Ord>(all: impl Iterator<Item = &'a T>) -> BTreeSet<&'a T> {
+    let mut seen = BTreeSet::new();
+    all.filter(|one| !seen.insert(*one)).collect()
+}
+
+/// A decision could not be kept, or does not fit: nothing of it is in force.
+fn unusable(message: String) -> ApiError {
+    tracing::error!("the metadata log cannot be written: {message}");
+    ApiError::new(ErrorCode::KafkaStorageError, message)
 }
 
 /// Bytes that are free where a log directory lies; none where it cannot be told.
@@ -67,9 +83,15 @@ impl Actor {
             Command::AlterTopics { changes, validate_only, answer } => {
                 let _ = answer.send(self.alter_topics(&changes, validate_only).await);
             }
+            Command::AlterQuotas { changes, validate_only, answer } => {
+                let _ = answer.send(self.alter_quotas(&changes, validate_only).await);
+            }
+            Command::UpdateFeatures { updates, validate_only, answer } => {
+                let _ = answer.send(self.update_features(&updates, validate_only).await);
+            }
             Command::MovePartition { topic, partition, to, answer } => {
                 let decided = self.controller.move_partition(topic, partition, to);
-                let decided = decided.and_then(|record| self.commit(vec![record]));
+                let decided = decided.and_then(|record| self.commit(&[record]));
                 let changed = decided.is_ok();
                 // Before the shards are told: the one that asks holds its appends until it knows.
                 let _ = answer.send(decided);
@@ -79,7 +101,7 @@ impl Actor {
             }
             Command::AllocateProducerIds { answer } => {
                 let (first, record) = self.controller.allocate_producer_ids();
-                let committed = self.commit(vec![record]);
+                let committed = self.commit(&[record]);
                 let _ = answer.send(committed.map(|()| first));
             }
         }
@@ -90,17 +112,41 @@ impl Actor {
         topics: Vec<NewTopic>,
         validate_only: bool,
     ) -> Vec<Result<CreatedTopic, ApiError>> {
+        if let Err(error) = self.controller.check_new_partitions(&topics) {
+            return topics.iter().map(|_| Err(error.clone())).collect();
+        }
         let decide = |controller: &Controller, topic: &NewTopic| {
-            let twice = topics.iter().filter(|other| other.name == topic.name).count() > 1;
-            match twice {
-                true => Err(ApiError::new(
-                    ErrorCode::InvalidRequest,
-                    "Duplicate topic name in the request.",
-                )),
-                false => controller.create_topic(topic, Uuid::new_v4()),
-            }
+            controller.create_topic(topic, Uuid::new_v4())
         };
         self.decide_all(&topics, validate_only, decide).await
+    }
+
+    async fn alter_quotas(
+        &mut self,
+        changes: &[QuotaChange],
+        validate_only: bool,
+    ) -> Vec<Result<(), ApiError>> {
+        let twice = repeated(changes.iter().map(|change| &change.entity));
+        let decide =
+            |controller: &Controller, change: &QuotaChange| match twice.contains(&change.entity) {
+                true => Err(ApiError::new(ErrorCode::InvalidRequest, "The entity is named twice.")),
+                false => Ok((controller.alter_quota(change)?, ())),
+            };
+        self.decide_all(changes, validate_only, decide).await
+    }
+
+    async fn update_features(
+        &mut self,
+        updates: &[FeatureUpdate],
+        validate_only: bool,
+    ) -> Result<(), ApiError> {
+        let records = self.controller.update_features(updates)?;
+        if validate_only || records.is_empty() {
+            return Ok(());
+        }
+        self.commit(&records)?;
+        self.publish().await;
+        Ok(())
     }
 
     async fn delete_topics(
@@ -119,13 +165,10 @@ impl Actor {
         topics: Vec<MorePartitions>,
         validate_only: bool,
     ) -> Vec<Result<(), ApiError>> {
-        let mut seen = BTreeSet::new();
+        let mut left = MAX_PARTITIONS_PER_REQUEST;
         let decide = |controller: &Controller, more: &MorePartitions| {
             let MorePartitions { topic, count, assignments } = more;
-            if !seen.insert(topic.clone()) {
-                let message = "Duplicate topic in the request.";
-                return Err(ApiError::new(ErrorCode::InvalidRequest, message));
-            }
+            left = controller.partitions_left(left, topic, *count)?;
             let record = controller.create_partitions(topic, *count, assignments.as_deref())?;
             Ok((record, ()))
         };
@@ -137,58 +180,67 @@ impl Actor {
         changes: &[TopicChange],
         validate_only: bool,
     ) -> Vec<Result<(), ApiError>> {
-        let decide = |controller: &Controller, change: &TopicChange| {
-            let twice = changes.iter().filter(|other| other.topic == change.topic).count() > 1;
-            match twice {
+        let twice = repeated(changes.iter().map(|change| &change.topic));
+        let decide =
+            |controller: &Controller, change: &TopicChange| match twice.contains(&change.topic) {
                 true => Err(ApiError::new(ErrorCode::InvalidRequest, "The topic is named twice.")),
                 false => Ok((controller.alter_topic(change)?, ())),
-            }
-        };
+            };
         self.decide_all(changes, validate_only, decide).await
     }
 
-    /// Decides about one after the other, each with those before it in force, and tells the shards of
-    /// all together; with `validate_only` nothing is changed.
+    /// Decides about one after the other, each with those before it in force, makes all decisions durable
+    /// together and tells the shards once; with `validate_only` nothing is changed.
     async fn decide_all<T, R>(
         &mut self,
         asked: &[T],
         validate_only: bool,
         mut decide: impl FnMut(&Controller, &T) -> Result<(MetadataRecord, R), ApiError>,
     ) -> Vec<Result<R, ApiError>> {
+        let before = self.controller.clone();
         let mut results = Vec::with_capacity(asked.len());
-        let mut changed = false;
+        let mut records = Vec::new();
         for one in asked {
-            let decided = decide(&self.controller, one);
-            let result = decided.and_then(|(record, answer)| {
-                if !validate_only {
-                    self.commit(vec![record])?;
-                    changed = true;
-                }
+            let decided = decide(&self.controller, one).and_then(|(record, answer)| {
+                self.controller.apply(&record).map_err(unusable)?;
+                records.push(record);
                 Ok(answer)
             });
-            results.push(result);
+            results.push(decided);
         }
-        if changed {
-            self.publish().await;
+        if validate_only {
+            self.controller = before;
+            return results;
         }
+        if records.is_empty() {
+            return results;
+        }
+        if let Err(error) = self.store.append(&records).map_err(|e| unusable(e.to_string())) {
+            self.controller = before;
+            let undone = |result: Result<R, ApiError>| result.and_then(|_| Err(error.clone()));
+            return results.into_iter().map(undone).collect();
+        }
+        drop(before);
+        self.compact();
+        self.publish().await;
         results
     }
 
-    /// Makes a decision durable, then puts it in force here.
-    fn commit(&mut self, records: Vec<MetadataRecord>) -> Result<(), ApiError> {
-        let failed = |message: String| {
-            tracing::error!("the metadata log cannot be written: {message}");
-            ApiError::new(ErrorCode::KafkaStorageError, message)
-        };
-        self.store.append(&records).map_err(|e| failed(e.to_string()))?;
-        for record in &records {
-            self.controller.apply(record).map_err(failed)?;
+    /// Makes decisions durable, then puts them in force here.
+    fn commit(&mut self, records: &[MetadataRecord]) -> Result<(), ApiError> {
+        self.store.append(records).map_err(|e| unusable(e.to_string()))?;
+        for record in records {
+            self.controller.apply(record).map_err(unusable)?;
         }
+        self.compact();
+        Ok(())
+    }
+
+    fn compact(&mut self) {
         let controller = &self.controller;
         if let Err(error) = self.store.compact(|| controller.records()) {
             tracing::warn!("the metadata log stays as it is: {error}");
         }
-        Ok(())
     }
 
     /// Tells every shard and waits until all serve the new image.

@@ -3,6 +3,8 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 
 use super::configs::TopicChange;
+use super::features::FeatureUpdate;
+use super::quotas::QuotaChange;
 use super::state::{ApiError, CreatedTopic, NewTopic, TopicSelector};
 use crate::wire::{ErrorCode, Uuid};
 
@@ -36,6 +38,16 @@ pub enum Command {
         changes: Vec<TopicChange>,
         validate_only: bool,
         answer: oneshot::Sender<Vec<Result<(), ApiError>>>,
+    },
+    AlterQuotas {
+        changes: Vec<QuotaChange>,
+        validate_only: bool,
+        answer: oneshot::Sender<Vec<Result<(), ApiError>>>,
+    },
+    UpdateFeatures {
+        updates: Vec<FeatureUpdate>,
+        validate_only: bool,
+        answer: oneshot::Sender<Result<(), ApiError>>,
     },
     MovePartition {
         topic: Uuid,
@@ -114,6 +126,34 @@ impl ControllerHandle {
         timeout: Duration,
     ) -> Result<Vec<Result<(), ApiError>>, ErrorCode> {
         let make = |answer| Command::AlterTopics { changes, validate_only, answer };
+        self.ask(make, timeout).await
+    }
+
+    /// One result per change, in order. Quotas that were changed are durable.
+    ///
+    /// # Errors
+    /// As [`ControllerHandle::create_topics`].
+    pub async fn alter_quotas(
+        &self,
+        changes: Vec<QuotaChange>,
+        validate_only: bool,
+        timeout: Duration,
+    ) -> Result<Vec<Result<(), ApiError>>, ErrorCode> {
+        let make = |answer| Command::AlterQuotas { changes, validate_only, answer };
+        self.ask(make, timeout).await
+    }
+
+    /// Changes levels of features, durably and in force on all shards: all or none.
+    ///
+    /// # Errors
+    /// As [`ControllerHandle::create_topics`]; and, inside, why they cannot be.
+    pub async fn update_features(
+        &self,
+        updates: Vec<FeatureUpdate>,
+        validate_only: bool,
+        timeout: Duration,
+    ) -> Result<Result<(), ApiError>, ErrorCode> {
+        let make = |answer| Command::UpdateFeatures { updates, validate_only, answer };
         self.ask(make, timeout).await
     }
 

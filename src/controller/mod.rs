@@ -4,14 +4,18 @@
 
 mod actor;
 mod configs;
+mod features;
 mod handle;
+mod quotas;
 mod record;
 mod state;
 mod store;
 
 pub use actor::{run, ImageUpdate};
 pub use configs::{ConfigChange, ConfigOp, TopicChange};
+pub use features::{FeatureUpdate, UpgradeType};
 pub use handle::{ControllerHandle, MorePartitions};
+pub use quotas::QuotaChange;
 pub use record::MetadataRecord;
 pub use state::{
     ApiError, Controller, CreatedTopic, NewTopic, Placement, TopicSelector, PRODUCER_ID_BLOCK,

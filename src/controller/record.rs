@@ -1,6 +1,7 @@
 use rkyv::{Archive, Deserialize, Serialize};
 
-/// One decision of the controller, as it is kept on disk.
+/// One decision of the controller, as it is kept on disk: new kinds come last and are no larger than the
+/// largest, so that older logs can be read.
 #[derive(Debug, Clone, PartialEq, Eq, Archive, Serialize, Deserialize)]
 pub enum MetadataRecord {
     TopicCreated {
@@ -36,5 +37,18 @@ pub enum MetadataRecord {
     TopicConfigs {
         topic: u128,
         configs: Vec<(String, String)>,
+    },
+    /// All quotas that an entity has from now on, as the bits of their values.
+    ClientQuotas {
+        entity: Vec<(String, Option<String>)>,
+        quotas: Vec<(String, u64)>,
+    },
+    FeatureLevel {
+        name: String,
+        level: i16,
+    },
+    /// So many decisions were made before: a log that was written anew begins with it.
+    Epoch {
+        epoch: u64,
     },
 }

@@ -1,10 +1,12 @@
 //! The controller's decisions, as a pure state machine: commands in, records and answers out.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use corelane_shards::runtime::ShardId;
 use uuid::Uuid;
 
+use super::quotas;
 use super::record::MetadataRecord;
 use crate::config::TopicConfig;
 use crate::metadata::{MetadataImage, PartitionImage, TopicImage, TopicName};
@@ -12,8 +14,11 @@ use crate::wire::ErrorCode;
 
 /// Producer ids handed to a shard at once, as in Kafka.
 pub const PRODUCER_ID_BLOCK: i64 = 1000;
-/// Most partitions one request may create, over all its topics.
-const MAX_PARTITIONS_PER_REQUEST: i64 = 10_000;
+/// Most partitions one request may create, over all its topics, as in Kafka.
+pub(super) const MAX_PARTITIONS_PER_REQUEST: i64 = 10_000;
+
+/// The topic of Kafka's own metadata log.
+const CLUSTER_METADATA: &str = "__cluster_metadata";
 
 /// A Kafka error with its words.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,7 +54,7 @@ pub struct CreatedTopic {
 }
 
 /// A topic to delete.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum TopicSelector {
     Name(String),
     Id(Uuid),
@@ -69,7 +74,8 @@ pub struct Placement {
     pub topic_defaults: TopicConfig,
 }
 
-/// See the module's head. Owned by the control thread.
+/// See the module's head. Owned by the control thread. A clone is what it was, whatever is decided then.
+#[derive(Clone)]
 pub struct Controller {
     image: MetadataImage,
     next_producer_id: i64,
@@ -78,6 +84,8 @@ pub struct Controller {
     /// Free bytes of each directory, as they were told last.
     free_space: Vec<u64>,
     by_shard: Vec<usize>,
+    /// Names that could collide with others, see [`TopicName::collision_key`].
+    collisions: BTreeMap<String, TopicName>,
 }
 
 impl Controller {
@@ -92,6 +100,7 @@ impl Controller {
             by_directory: vec![0; placement.directories.len()],
             free_space: Vec::new(),
             by_shard: vec![0; placement.shards],
+            collisions: BTreeMap::new(),
             placement,
         };
         for record in records {
@@ -126,6 +135,14 @@ impl Controller {
         let mut out: Vec<_> =
             topics.flat_map(|t| std::iter::once(topic(t)).chain(epochs(t))).collect();
         out.push(MetadataRecord::ProducerIds { next: self.next_producer_id });
+        let quotas = self.image.quotas.iter();
+        out.extend(quotas.map(|(entity, quotas)| quotas::record(entity, quotas)));
+        let level = |(name, level): (&String, &i16)| MetadataRecord::FeatureLevel {
+            name: name.clone(),
+            level: *level,
+        };
+        out.extend(self.image.features.iter().map(level));
+        out.push(MetadataRecord::Epoch { epoch: self.image.epoch });
         out
     }
 
@@ -148,6 +165,9 @@ impl Controller {
                     config: self.placement.topic_defaults.with(&overrides)?,
                     overrides,
                 };
+                if topic.name.may_collide() {
+                    self.collisions.insert(topic.name.collision_key(), topic.name.clone());
+                }
                 self.image.insert(topic);
             }
             MetadataRecord::PartitionsAdded { topic, directories } => {
@@ -157,6 +177,7 @@ impl Controller {
             }
             MetadataRecord::TopicDeleted { id } => {
                 if let Some(topic) = self.image.remove(Uuid::from_u128(*id)) {
+                    self.collisions.remove(&topic.name.collision_key());
                     for partition in &topic.partitions {
                         self.by_directory[partition.log_dir] -= 1;
                         self.by_shard[partition.shard.index()] -= 1;
@@ -188,6 +209,19 @@ impl Controller {
                 self.image.insert(topic);
             }
             MetadataRecord::ProducerIds { next } => self.next_producer_id = *next,
+            MetadataRecord::ClientQuotas { entity, quotas } => {
+                let values =
+                    quotas.iter().map(|(name, bits)| (name.clone(), f64::from_bits(*bits)));
+                let entity = entity.iter().cloned().collect();
+                Arc::make_mut(&mut self.image.quotas).set(entity, values.collect());
+            }
+            MetadataRecord::FeatureLevel { name, level } => {
+                self.image.features.insert(name.clone(), *level);
+            }
+            MetadataRecord::Epoch { epoch } => {
+                self.image.epoch = *epoch;
+                return Ok(());
+            }
         }
         self.image.epoch += 1;
         Ok(())
@@ -274,17 +308,21 @@ impl Controller {
     ) -> Result<(MetadataRecord, CreatedTopic), ApiError> {
         let name = TopicName::parse(&topic.name)
             .map_err(|why| ApiError::new(ErrorCode::InvalidTopicException, why))?;
+        if name.as_str() == CLUSTER_METADATA {
+            let message = format!("{CLUSTER_METADATA} cannot be created: it is internal.");
+            return Err(ApiError::new(ErrorCode::InvalidRequest, message));
+        }
         if self.image.topics.contains_key(&name) {
             let message = format!("Topic '{name}' already exists.");
             return Err(ApiError::new(ErrorCode::TopicAlreadyExists, message));
         }
         self.check_collision(&name)?;
-        let partitions = self.partition_count(topic)?;
         let overrides = overrides(&topic.configs)?;
         self.placement
             .topic_defaults
             .with_new(&overrides)
             .map_err(|why| ApiError::new(ErrorCode::InvalidConfig, why))?;
+        let partitions = self.partition_count(topic)?;
         let record = MetadataRecord::TopicCreated {
             id: id.as_u128(),
             name: name.to_string(),
@@ -295,11 +333,10 @@ impl Controller {
     }
 
     fn check_collision(&self, name: &TopicName) -> Result<(), ApiError> {
-        let key = name.collision_key();
-        if !name.as_str().contains(['.', '_']) {
+        if !name.may_collide() {
             return Ok(());
         }
-        match self.image.topics.keys().find(|other| other.collision_key() == key) {
+        match self.collisions.get(&name.collision_key()) {
             None => Ok(()),
             Some(other) => Err(ApiError::new(
                 ErrorCode::InvalidTopicException,
@@ -332,10 +369,6 @@ impl Controller {
             count if count < 1 => Err(ApiError::new(
                 ErrorCode::InvalidPartitions,
                 "Number of partitions was set to an invalid non-positive value.",
-            )),
-            count if i64::from(count) > MAX_PARTITIONS_PER_REQUEST => Err(ApiError::new(
-                ErrorCode::InvalidPartitions,
-                format!("One request may create {MAX_PARTITIONS_PER_REQUEST} partitions at most."),
             )),
             count => Ok(count as usize),
         }
@@ -416,6 +449,34 @@ impl Controller {
         })
     }
 
+    /// Whether the topics of one request have no more partitions than it may create.
+    ///
+    /// # Errors
+    /// They have: none of them is to be created.
+    pub fn check_new_partitions(&self, topics: &[NewTopic]) -> Result<(), ApiError> {
+        let of = |topic: &NewTopic| match (&topic.assignments[..], topic.partitions) {
+            ([], -1) => i64::from(self.placement.num_partitions),
+            ([], count) => i64::from(count.max(0)),
+            (assigned, _) => assigned.len() as i64,
+        };
+        match topics.iter().map(of).sum::<i64>() > MAX_PARTITIONS_PER_REQUEST {
+            true => Err(too_many_partitions()),
+            false => Ok(()),
+        }
+    }
+
+    /// How many partitions a request may still add, once a topic of it has `count`.
+    ///
+    /// # Errors
+    /// It may not add these.
+    pub fn partitions_left(&self, left: i64, topic: &str, count: i32) -> Result<i64, ApiError> {
+        let Some(topic) = self.image.by_name(topic) else { return Ok(left) };
+        match left - (i64::from(count) - topic.partitions.len() as i64).max(0) {
+            below if below < 0 => Err(too_many_partitions()),
+            left => Ok(left),
+        }
+    }
+
     /// Decides about more partitions: `count` is the new total.
     ///
     /// # Errors
@@ -445,9 +506,7 @@ impl Controller {
         }
         let added = i64::from(count) - have;
         if added > MAX_PARTITIONS_PER_REQUEST {
-            return invalid(format!(
-                "One request may create {MAX_PARTITIONS_PER_REQUEST} partitions at most."
-            ));
+            return Err(too_many_partitions());
         }
         if let Some(assignments) = assignments {
             let fits = assignments.len() as i64 == added
@@ -469,6 +528,12 @@ impl Controller {
         let next = self.next_producer_id + PRODUCER_ID_BLOCK;
         (self.next_producer_id, MetadataRecord::ProducerIds { next })
     }
+}
+
+fn too_many_partitions() -> ApiError {
+    let message =
+        format!("One request may create {MAX_PARTITIONS_PER_REQUEST} partitions at most.");
+    ApiError::new(ErrorCode::PolicyViolation, message)
 }
 
 fn overrides(configs: &[(String, Option<String>)]) -> Result<BTreeMap<String, String>, ApiError> {
@@ -525,7 +590,13 @@ mod tests {
         assert_eq!(code(topic("a_b", 1)), ErrorCode::InvalidTopicException);
         assert_eq!(code(topic("a/b", 1)), ErrorCode::InvalidTopicException);
         assert_eq!(code(topic("x", 0)), ErrorCode::InvalidPartitions);
-        assert_eq!(code(topic("x", 100_000)), ErrorCode::InvalidPartitions);
+        assert_eq!(code(topic("__cluster_metadata", 1)), ErrorCode::InvalidRequest);
+        let many = c.check_new_partitions(&[topic("x", 6_000), topic("y", 6_000)]);
+        assert_eq!(many.map_err(|error| error.code), Err(ErrorCode::PolicyViolation));
+        assert!(c.check_new_partitions(&[topic("x", 10_000)]).is_ok());
+        assert_eq!(c.partitions_left(3, "a.b", 4).map_err(|error| error.code), Ok(0));
+        let more = c.partitions_left(3, "a.b", 5).map_err(|error| error.code);
+        assert_eq!(more, Err(ErrorCode::PolicyViolation));
         let with = |f: fn(&mut NewTopic)| {
             let mut t = topic("x", 1);
             f(&mut t);

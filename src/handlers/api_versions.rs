@@ -22,5 +22,6 @@ pub async fn handle(
     let valid = version < 3
         || (named(&request.client_software_name) && named(&request.client_software_version));
     let answer = apis::api_versions_response((!valid).then_some(ErrorCode::InvalidRequest));
-    features::tell(answer, version, cx.shard.image().epoch)
+    let image = cx.shard.image();
+    features::tell(answer, version, image.epoch, &image.features)
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use kafka_protocol::messages::create_partitions_response::CreatePartitionsTopicResult;
 use kafka_protocol::messages::{CreatePartitionsRequest, CreatePartitionsResponse};
 
+use super::repeated::{named_twice, repeated};
 use super::RequestContext;
 use crate::controller::{ApiError, MorePartitions};
 use crate::wire::StrBytes;
@@ -14,8 +15,11 @@ pub async fn handle(
     _version: i16,
     request: CreatePartitionsRequest,
 ) -> CreatePartitionsResponse {
-    let names: Vec<_> = request.topics.iter().map(|topic| topic.name.clone()).collect();
-    let topics = request.topics.iter().map(|topic| {
+    let twice = repeated(request.topics.iter().map(|topic| &topic.name));
+    let asked: Vec<_> =
+        request.topics.iter().filter(|topic| !twice.contains(&topic.name)).collect();
+    let names: Vec<_> = asked.iter().map(|topic| topic.name.clone()).collect();
+    let topics = asked.iter().map(|topic| {
         let assignments = topic.assignments.as_ref().map(|all| {
             all.iter().map(|one| one.broker_ids.iter().map(|id| id.0).collect()).collect()
         });
@@ -29,7 +33,8 @@ pub async fn handle(
         Ok(results) => results,
         Err(code) => names.iter().map(|_| Err(ApiError::new(code, "not done in time"))).collect(),
     };
-    let answers = names.into_iter().zip(results).map(|(name, result)| {
+    let refused = twice.into_iter().map(|name| (name, Err(named_twice())));
+    let answers = names.into_iter().zip(results).chain(refused).map(|(name, result)| {
         let answer = CreatePartitionsTopicResult::default().with_name(name);
         match result {
             Ok(()) => answer.with_error_message(None),

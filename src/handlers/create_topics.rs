@@ -8,6 +8,7 @@ use kafka_protocol::messages::create_topics_response::{
 };
 use kafka_protocol::messages::{CreateTopicsRequest, CreateTopicsResponse};
 
+use super::repeated::{named_twice, repeated};
 use super::RequestContext;
 use crate::config::topic;
 use crate::controller::{ApiError, CreatedTopic, NewTopic};
@@ -18,8 +19,11 @@ pub async fn handle(
     version: i16,
     request: CreateTopicsRequest,
 ) -> CreateTopicsResponse {
-    let names: Vec<_> = request.topics.iter().map(|topic| topic.name.clone()).collect();
-    let topics = request.topics.iter().map(|topic| NewTopic {
+    let twice = repeated(request.topics.iter().map(|topic| &topic.name));
+    let asked: Vec<_> =
+        request.topics.iter().filter(|topic| !twice.contains(&topic.name)).collect();
+    let names: Vec<_> = asked.iter().map(|topic| topic.name.clone()).collect();
+    let topics = asked.iter().map(|topic| NewTopic {
         name: topic.name.to_string(),
         partitions: topic.num_partitions,
         replication_factor: topic.replication_factor,
@@ -41,7 +45,8 @@ pub async fn handle(
         Ok(results) => results,
         Err(code) => names.iter().map(|_| Err(ApiError::new(code, "not done in time"))).collect(),
     };
-    let answers = names.into_iter().zip(results).map(|(name, result)| {
+    let refused = twice.into_iter().map(|name| (name, Err(named_twice())));
+    let answers = names.into_iter().zip(results).chain(refused).map(|(name, result)| {
         let answer = CreatableTopicResult::default().with_name(name).with_error_message(None);
         match result {
             Ok(created) => describe(answer, created, version),

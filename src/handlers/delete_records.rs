@@ -7,6 +7,7 @@ use kafka_protocol::messages::{DeleteRecordsRequest, DeleteRecordsResponse};
 
 use super::route::{locate, Groups};
 use super::RequestContext;
+use crate::group::is_internal;
 use crate::metadata::MetadataImage;
 use crate::partition::{Operation, Outcome, PartitionKey, Trim};
 use crate::wire::{ErrorCode, TopicRef};
@@ -56,11 +57,12 @@ pub async fn handle(
     DeleteRecordsResponse::default().with_topics(topics.collect())
 }
 
-/// Only a topic whose old records are deleted anyway may lose some on demand, as in Kafka.
+/// Only a topic whose old records are deleted anyway may lose some on demand, and none that the broker
+/// keeps for itself, as in Kafka.
 fn may_delete(image: &MetadataImage, key: &PartitionKey) -> Result<(), ErrorCode> {
-    let deletes = image.by_id.get(&key.topic).is_some_and(|topic| topic.config.log.delete);
-    match deletes {
-        true => Ok(()),
-        false => Err(ErrorCode::PolicyViolation),
+    match image.by_id.get(&key.topic) {
+        Some(topic) if is_internal(topic.name.as_str()) => Err(ErrorCode::InvalidTopicException),
+        Some(topic) if topic.config.log.delete => Ok(()),
+        _ => Err(ErrorCode::PolicyViolation),
     }
 }

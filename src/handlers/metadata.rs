@@ -1,6 +1,6 @@
 //! Metadata (key 3), versions 0–13: brokers and topics, by name or id (KIP-516), with automatic
-//! creation where the configuration and the client allow it. Operations a client may perform are
-//! answered as on a Kafka without an authorizer: not asked.
+//! creation where the configuration and the client allow it. Operations a client may perform are all, as on
+//! a Kafka without an authorizer.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -14,14 +14,14 @@ use kafka_protocol::messages::{
     BrokerId, MetadataRequest, MetadataResponse, TopicName as WireName,
 };
 
-use super::RequestContext;
+use super::{allowed, RequestContext};
 use crate::controller::NewTopic;
 use crate::group::is_internal;
 use crate::metadata::{MetadataImage, TopicImage, TopicName};
 use crate::wire::{ErrorCode, StrBytes, Uuid};
 
 /// "Not asked for", in fields of allowed operations.
-pub(super) const NO_OPERATIONS: i32 = i32::MIN;
+pub(super) const NO_OPERATIONS: i32 = allowed::NOT_ASKED;
 const CREATE_TIMEOUT: Duration = Duration::from_secs(10);
 
 pub async fn handle(
@@ -35,7 +35,8 @@ pub async fn handle(
     };
     let may_create =
         cx.shard.config.auto_create_topics && (version < 4 || request.allow_auto_topic_creation);
-    let topics = match request.topics {
+    let operations = allowed::if_asked(request.include_topic_authorized_operations, allowed::TOPIC);
+    let mut topics = match request.topics {
         _ if all => {
             let image = cx.shard.image();
             image.topics.values().map(|topic| describe(cx, version, topic)).collect()
@@ -43,6 +44,9 @@ pub async fn handle(
         Some(asked) => answer_asked(cx, version, asked, may_create).await,
         None => Vec::new(),
     };
+    for topic in topics.iter_mut().filter(|topic| topic.error_code == 0) {
+        topic.topic_authorized_operations = operations;
+    }
     let brokers = cx.shard.advertised.nodes(cx.listener).into_iter().map(|node| {
         MetadataResponseBroker::default()
             .with_node_id(BrokerId(node.id))
@@ -54,7 +58,10 @@ pub async fn handle(
         .with_cluster_id(cluster_id(cx).filter(|_| version >= 2))
         .with_controller_id(BrokerId(cx.shard.advertised.controller()))
         .with_topics(topics)
-        .with_cluster_authorized_operations(NO_OPERATIONS)
+        .with_cluster_authorized_operations(allowed::if_asked(
+            request.include_cluster_authorized_operations,
+            allowed::CLUSTER,
+        ))
 }
 
 fn cluster_id(cx: &RequestContext) -> Option<StrBytes> {
@@ -100,7 +107,7 @@ async fn answer_asked(
     asked.into_iter().map(answer).collect()
 }
 
-fn missing(name: &str) -> ErrorCode {
+pub(super) fn missing(name: &str) -> ErrorCode {
     match TopicName::parse(name) {
         Ok(_) => ErrorCode::UnknownTopicOrPartition,
         Err(_) => ErrorCode::InvalidTopicException,

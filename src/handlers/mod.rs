@@ -3,9 +3,12 @@
 
 mod add_offsets_to_txn;
 mod add_partitions_to_txn;
+mod allowed;
 mod alter_configs;
+mod alter_partition_reassignments;
 mod alter_replica_log_dirs;
 mod api_versions;
+mod client_instances;
 mod consumer_group_describe;
 mod consumer_group_heartbeat;
 mod create_partitions;
@@ -13,11 +16,14 @@ mod create_topics;
 mod delete_groups;
 mod delete_records;
 mod delete_topics;
+mod describe_client_quotas;
 mod describe_cluster;
 mod describe_configs;
 mod describe_log_dirs;
 mod describe_producers;
+mod describe_topic_partitions;
 mod describe_transactions;
+mod elect_leaders;
 mod end_txn;
 mod fetch;
 mod fetch_session;
@@ -33,6 +39,7 @@ mod offset_commit;
 mod offset_fetch;
 mod offset_for_leader_epoch;
 pub mod produce;
+mod repeated;
 pub(crate) mod route;
 mod share;
 mod share_acknowledge;
@@ -41,7 +48,10 @@ mod share_group_describe;
 mod share_group_heartbeat;
 mod share_session;
 mod sync_group;
+mod telemetry;
 mod txn_offset_commit;
+mod unregister_broker;
+mod update_features;
 mod write_txn_markers;
 
 use std::net::SocketAddr;
@@ -49,13 +59,18 @@ use std::rc::Rc;
 
 use bytes::{Bytes, BytesMut};
 use corelane_shards::runtime::Lease;
+use kafka_protocol::messages::{
+    ConsumerGroupHeartbeatResponse, ShareAcknowledgeResponse, ShareFetchResponse,
+    ShareGroupHeartbeatResponse,
+};
 
+pub use client_instances::ClientInstances;
 pub use fetch_session::FetchSessions;
 pub use share::connection_ended;
 pub use share_session::ShareSessions;
 
 use crate::broker::Shard;
-use crate::wire::{self, ApiKey, Checked, RequestHeader, StrBytes, WireError};
+use crate::wire::{self, features, ApiKey, Checked, ErrorCode, RequestHeader, StrBytes, WireError};
 
 /// What a handler knows of who asks.
 #[derive(Clone)]
@@ -88,6 +103,9 @@ pub async fn dispatch(
     lease: &mut Lease,
 ) -> Result<Vec<Bytes>, WireError> {
     let (key, version, body) = (header.key, header.version, body.freeze());
+    if !features::serves(&cx.shard.image().features, key) {
+        return switched_off(header);
+    }
     let named;
     let cx = match key {
         ApiKey::JoinGroup | ApiKey::ConsumerGroupHeartbeat | ApiKey::ShareGroupHeartbeat => {
@@ -155,8 +173,36 @@ pub async fn dispatch(
         ApiKey::ShareGroupDescribe => answer!(share_group_describe),
         ApiKey::ShareFetch => answer!(share_fetch),
         ApiKey::ShareAcknowledge => answer!(share_acknowledge),
+        ApiKey::ElectLeaders => answer!(elect_leaders),
+        ApiKey::AlterPartitionReassignments => answer!(alter_partition_reassignments),
+        ApiKey::ListPartitionReassignments => answer!(alter_partition_reassignments::list),
+        ApiKey::DescribeTopicPartitions => answer!(describe_topic_partitions),
+        ApiKey::UnregisterBroker => answer!(unregister_broker),
+        ApiKey::GetTelemetrySubscriptions => answer!(telemetry::subscriptions),
+        ApiKey::PushTelemetry => answer!(telemetry::push),
+        ApiKey::DescribeClientQuotas => answer!(describe_client_quotas),
+        ApiKey::AlterClientQuotas => answer!(describe_client_quotas::alter),
+        ApiKey::UpdateFeatures => answer!(update_features),
         other => Err(WireError::UnknownApi(other as i16)),
     }
+}
+
+/// The answer of an API whose feature has the level 0, see [`features::serves`].
+fn switched_off(header: &RequestHeader) -> Result<Vec<Bytes>, WireError> {
+    let code = ErrorCode::UnsupportedVersion.code();
+    macro_rules! refuse {
+        ($response:ty) => {
+            wire::encode_response(header, &<$response>::default().with_error_code(code))
+        };
+    }
+    let frame = match header.key {
+        ApiKey::ConsumerGroupHeartbeat => refuse!(ConsumerGroupHeartbeatResponse),
+        ApiKey::ShareGroupHeartbeat => refuse!(ShareGroupHeartbeatResponse),
+        ApiKey::ShareFetch => refuse!(ShareFetchResponse),
+        ApiKey::ShareAcknowledge => refuse!(ShareAcknowledgeResponse),
+        other => Err(WireError::UnknownApi(other as i16)),
+    };
+    frame.map(|frame| vec![frame])
 }
 
 /// Counts what a request takes beside its frame.

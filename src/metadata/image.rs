@@ -4,16 +4,20 @@ use std::sync::Arc;
 use corelane_shards::runtime::ShardId;
 use uuid::Uuid;
 
-use super::TopicName;
+use super::{ClientQuotas, TopicName};
 use crate::config::TopicConfig;
+use crate::wire::features::FeatureLevels;
 
-/// The cluster at one moment: immutable, shared by all shards; a change makes a new one.
+/// The cluster at one moment: immutable, shared by all shards; a change makes a new one. Cheap to clone:
+/// the first change after that copies the maps.
 #[derive(Debug, Clone, Default)]
 pub struct MetadataImage {
     /// Counts the changes.
     pub epoch: u64,
-    pub topics: BTreeMap<TopicName, Arc<TopicImage>>,
-    pub by_id: HashMap<Uuid, Arc<TopicImage>>,
+    pub topics: Arc<BTreeMap<TopicName, Arc<TopicImage>>>,
+    pub by_id: Arc<HashMap<Uuid, Arc<TopicImage>>>,
+    pub quotas: Arc<ClientQuotas>,
+    pub features: FeatureLevels,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -39,13 +43,13 @@ pub struct PartitionImage {
 impl MetadataImage {
     pub fn insert(&mut self, topic: TopicImage) {
         let topic = Arc::new(topic);
-        self.topics.insert(topic.name.clone(), Arc::clone(&topic));
-        self.by_id.insert(topic.id, topic);
+        Arc::make_mut(&mut self.topics).insert(topic.name.clone(), Arc::clone(&topic));
+        Arc::make_mut(&mut self.by_id).insert(topic.id, topic);
     }
 
     pub fn remove(&mut self, id: Uuid) -> Option<Arc<TopicImage>> {
-        let topic = self.by_id.remove(&id)?;
-        self.topics.remove(&topic.name);
+        let topic = Arc::make_mut(&mut self.by_id).remove(&id)?;
+        Arc::make_mut(&mut self.topics).remove(&topic.name);
         Some(topic)
     }
 

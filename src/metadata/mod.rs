@@ -4,7 +4,9 @@
 mod image;
 mod kafka_uuid;
 mod name;
+mod quotas;
 
 pub use image::{MetadataImage, PartitionImage, TopicImage};
 pub use kafka_uuid::{kafka_uuid, partition_metadata};
 pub use name::TopicName;
+pub use quotas::{ClientQuotas, QuotaEntity, QuotaMatch, Quotas};

@@ -1,12 +1,13 @@
 use std::borrow::Borrow;
 use std::fmt;
+use std::sync::Arc;
 
 /// Kafka's limit: the name and a partition's number must fit a directory name.
 const MAX_LEN: usize = 249;
 
-/// A topic's name, known to be valid.
+/// A topic's name, known to be valid. Cheap to clone.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct TopicName(String);
+pub struct TopicName(Arc<str>);
 
 impl TopicName {
     /// # Errors
@@ -22,12 +23,17 @@ impl TopicName {
         } else if !text.chars().all(allowed) {
             Err("a topic's name has only letters, digits, '.', '_' and '-'".to_string())
         } else {
-            Ok(TopicName(text.to_string()))
+            Ok(TopicName(Arc::from(text)))
         }
     }
 
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// Whether another name could have the same [`TopicName::collision_key`].
+    pub fn may_collide(&self) -> bool {
+        self.0.contains(['.', '_'])
     }
 
     /// Two names with the same key would collide in metric names, as Kafka sees it.

@@ -5,6 +5,7 @@
 //! (whose decoders reserve memory for whatever count a client claims); `produce` and `fetch` are
 //! codecs of our own that copy no record.
 
+mod admin_shapes;
 #[cfg(test)]
 mod allocations;
 pub mod apis;

@@ -1,32 +1,33 @@
 //! The layouts of the requests that the `kafka-protocol` crate decodes, from Kafka's message
 //! definitions. Produce and Fetch have codecs of their own.
 
+use super::admin_shapes::ADMIN_SHAPES;
 use super::shape::{Field, Kind, Shape};
 use super::ApiKey;
 
 /// Later than any version.
 const ON: i16 = i16::MAX;
 
-const BYTE: Kind = Kind::Fixed(1);
-const I16: Kind = Kind::Fixed(2);
-const I32: Kind = Kind::Fixed(4);
-const I64: Kind = Kind::Fixed(8);
-const UUID: Kind = Kind::Fixed(16);
-const TEXT: Kind = Kind::Text;
+pub(super) const BYTE: Kind = Kind::Fixed(1);
+pub(super) const I16: Kind = Kind::Fixed(2);
+pub(super) const I32: Kind = Kind::Fixed(4);
+pub(super) const I64: Kind = Kind::Fixed(8);
+pub(super) const UUID: Kind = Kind::Fixed(16);
+pub(super) const TEXT: Kind = Kind::Text;
 
-const fn all(kind: Kind) -> Field {
+pub(super) const fn all(kind: Kind) -> Field {
     Field { from: 0, to: ON, kind }
 }
 
-const fn from(version: i16, kind: Kind) -> Field {
+pub(super) const fn from(version: i16, kind: Kind) -> Field {
     Field { from: version, to: ON, kind }
 }
 
-const fn only(from: i16, to: i16, kind: Kind) -> Field {
+pub(super) const fn only(from: i16, to: i16, kind: Kind) -> Field {
     Field { from, to, kind }
 }
 
-const fn list(entry: &'static Kind) -> Kind {
+pub(super) const fn list(entry: &'static Kind) -> Kind {
     Kind::List(entry)
 }
 
@@ -35,7 +36,7 @@ const ANSWER_BYTES: usize = 512;
 /// Of answers that list the configuration of each entry.
 const CONFIGS_BYTES: usize = 16 << 10;
 
-const fn shape(key: ApiKey, flexible_from: i16, fields: &'static [Field]) -> Shape {
+pub(super) const fn shape(key: ApiKey, flexible_from: i16, fields: &'static [Field]) -> Shape {
     let answer_bytes = match key {
         ApiKey::CreateTopics | ApiKey::DescribeConfigs => CONFIGS_BYTES,
         _ => ANSWER_BYTES,
@@ -45,7 +46,7 @@ const fn shape(key: ApiKey, flexible_from: i16, fields: &'static [Field]) -> Sha
 
 /// The layout of `key`'s requests, where the crate decodes them.
 pub fn find(key: ApiKey) -> Option<&'static Shape> {
-    SHAPES.iter().find(|shape| shape.key == key)
+    SHAPES.iter().chain(ADMIN_SHAPES).find(|shape| shape.key == key)
 }
 
 /// Offsets, and what is said of them.
