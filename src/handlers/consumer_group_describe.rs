@@ -30,7 +30,7 @@ pub async fn handle(
         let described = DescribedGroup::default()
             .with_group_id(group.clone())
             .with_authorized_operations(NO_OPERATIONS);
-        groups.push(match describe(cx, &group).await {
+        groups.push(match describe(cx, &group, Operation::DescribeConsumers).await {
             Ok(view) => fill(described, version, view, &cx.shard.image()),
             Err(code) => {
                 let message = match code {
@@ -48,18 +48,24 @@ pub async fn handle(
     ConsumerGroupDescribeResponse::default().with_groups(groups)
 }
 
-async fn describe(cx: &RequestContext, group: &GroupId) -> Result<ConsumerGroupView, ErrorCode> {
+/// Asks the coordinator about the members of a group that keeps them as KIP-848 does.
+///
+/// # Errors
+/// Kafka's code for the group.
+pub async fn describe(
+    cx: &RequestContext,
+    group: &GroupId,
+    operation: impl FnOnce(OfGroup<()>) -> Operation,
+) -> Result<ConsumerGroupView, ErrorCode> {
     if group.is_empty() {
         return Err(ErrorCode::InvalidGroupId);
     }
     if cx.shard.image().by_name(OFFSETS_TOPIC).is_none() {
         return Err(ErrorCode::GroupIdNotFound);
     }
-    let call = |partition| {
-        Operation::DescribeConsumers(OfGroup { partition, group: group.to_string(), what: () })
-    };
+    let call = |partition| operation(OfGroup { partition, group: group.to_string(), what: () });
     ask_coordinator(cx, group, call, |outcome| match outcome {
-        Outcome::DescribeConsumers(it) => Some(it),
+        Outcome::DescribeConsumers(it) | Outcome::DescribeShareGroup(it) => Some(it),
         _ => None,
     })
     .await?

@@ -1,5 +1,7 @@
 //! OffsetCommit (key 8), versions 2–9: what a group has read.
 
+use std::future::Future;
+
 use kafka_protocol::messages::offset_commit_response::{
     OffsetCommitResponsePartition, OffsetCommitResponseTopic,
 };
@@ -19,36 +21,26 @@ pub async fn handle(
     version: i16,
     request: OffsetCommitRequest,
 ) -> OffsetCommitResponse {
-    let (mut flat, mut entries, mut places) = (Vec::new(), Vec::new(), Vec::new());
-    for topic in &request.topics {
-        for partition in &topic.partitions {
-            let index = partition.partition_index;
-            let mut answer = OffsetCommitResponsePartition::default().with_partition_index(index);
-            let asked = Asked {
-                offset: partition.committed_offset,
-                leader_epoch: partition.committed_leader_epoch,
-                metadata: partition.committed_metadata.as_deref().unwrap_or_default(),
-            };
-            match check(cx, &topic.name, index, asked) {
-                Ok(entry) => {
-                    places.push(flat.len());
-                    entries.push(entry);
-                }
-                Err(code) => answer.error_code = code.code(),
-            }
-            flat.push(answer);
-        }
-    }
-    if !entries.is_empty() {
-        let committed = commit(cx, version, &request, entries).await;
-        let code = committed.err().map_or(0, |code| code.code());
-        places.into_iter().for_each(|place| flat[place].error_code = code);
-    }
-    let mut flat = flat.into_iter();
+    let asked = request.topics.iter().flat_map(|topic| {
+        topic.partitions.iter().map(|partition| Asked {
+            topic: &topic.name,
+            index: partition.partition_index,
+            offset: partition.committed_offset,
+            leader_epoch: partition.committed_leader_epoch,
+            metadata: partition.committed_metadata.as_deref().unwrap_or_default(),
+        })
+    });
+    let (entries, codes) = check(cx, asked);
+    let mut codes = codes.after(entries, |entries| commit(cx, version, &request, entries)).await;
     let topics = request.topics.into_iter().map(|topic| {
+        let partitions = topic.partitions.iter().zip(&mut codes).map(|(partition, code)| {
+            OffsetCommitResponsePartition::default()
+                .with_partition_index(partition.partition_index)
+                .with_error_code(code)
+        });
         OffsetCommitResponseTopic::default()
+            .with_partitions(partitions.collect())
             .with_name(topic.name)
-            .with_partitions(flat.by_ref().take(topic.partitions.len()).collect())
     });
     OffsetCommitResponse::default().with_topics(topics.collect())
 }
@@ -82,30 +74,60 @@ async fn commit(
 
 /// What a consumer says of one partition.
 pub struct Asked<'a> {
+    pub topic: &'a StrBytes,
+    pub index: i32,
     pub offset: i64,
     pub leader_epoch: i32,
     pub metadata: &'a str,
 }
 
-/// What is to be kept of it.
-///
-/// # Errors
-/// The partition does not exist, or the metadata is too long.
-pub fn check(
+/// Kafka's code for each partition of a request, in its order; `None` where the coordinator decides.
+pub struct Codes(Vec<Option<ErrorCode>>);
+
+/// What is to be kept of what a request says; the rest is refused.
+pub fn check<'a>(
     cx: &RequestContext,
-    topic: &StrBytes,
-    index: i32,
-    asked: Asked<'_>,
-) -> Result<CommitEntry, ErrorCode> {
-    locate(&cx.shard.image(), &TopicRef::Name(topic.clone()), index)?;
+    asked: impl Iterator<Item = Asked<'a>>,
+) -> (Vec<CommitEntry>, Codes) {
+    let (mut entries, mut codes) = (Vec::new(), Vec::new());
+    for asked in asked {
+        codes.push(match check_one(cx, &asked) {
+            Ok(entry) => {
+                entries.push(entry);
+                None
+            }
+            Err(code) => Some(code),
+        });
+    }
+    (entries, Codes(codes))
+}
+
+fn check_one(cx: &RequestContext, asked: &Asked<'_>) -> Result<CommitEntry, ErrorCode> {
+    locate(&cx.shard.image(), &TopicRef::Name(asked.topic.clone()), asked.index)?;
     if asked.metadata.len() > cx.shard.config.offset_metadata_max_bytes {
         return Err(ErrorCode::OffsetMetadataTooLarge);
     }
     Ok(CommitEntry {
-        topic: topic.to_string(),
-        partition: index,
+        topic: asked.topic.to_string(),
+        partition: asked.index,
         offset: asked.offset,
         leader_epoch: asked.leader_epoch,
         metadata: asked.metadata.to_string(),
     })
+}
+
+impl Codes {
+    /// Commits what was not refused, if there is something; all codes on the wire.
+    pub async fn after<F: Future<Output = Result<(), ErrorCode>>>(
+        self,
+        entries: Vec<CommitEntry>,
+        commit: impl FnOnce(Vec<CommitEntry>) -> F,
+    ) -> std::vec::IntoIter<i16> {
+        let committed = match entries.is_empty() {
+            true => None,
+            false => commit(entries).await.err(),
+        };
+        let code = |refused: Option<ErrorCode>| refused.or(committed).map_or(0, |code| code.code());
+        self.0.into_iter().map(code).collect::<Vec<_>>().into_iter()
+    }
 }

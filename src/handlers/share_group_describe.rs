@@ -4,17 +4,14 @@
 use kafka_protocol::messages::share_group_describe_response::{
     Assignment, DescribedGroup, Member, TopicPartitions,
 };
-use kafka_protocol::messages::{
-    GroupId, ShareGroupDescribeRequest, ShareGroupDescribeResponse, TopicName,
-};
+use kafka_protocol::messages::{ShareGroupDescribeRequest, ShareGroupDescribeResponse, TopicName};
 
+use super::consumer_group_describe::describe;
 use super::metadata::NO_OPERATIONS;
-use super::route::ask_coordinator;
 use super::RequestContext;
-use crate::group::OFFSETS_TOPIC;
 use crate::metadata::MetadataImage;
 use crate::partition::consumer_group::{ConsumerGroupView, ConsumerView};
-use crate::partition::{OfGroup, Operation, Outcome};
+use crate::partition::Operation;
 use crate::wire::{ErrorCode, StrBytes};
 
 pub async fn handle(
@@ -27,7 +24,7 @@ pub async fn handle(
         let described = DescribedGroup::default()
             .with_group_id(group.clone())
             .with_authorized_operations(NO_OPERATIONS);
-        groups.push(match describe(cx, &group).await {
+        groups.push(match describe(cx, &group, Operation::DescribeShareGroup).await {
             Ok(view) => fill(described, view, &cx.shard.image()),
             Err(code) => described.with_error_code(code.code()).with_error_message(
                 (code == ErrorCode::GroupIdNotFound).then(|| {
@@ -37,23 +34,6 @@ pub async fn handle(
         });
     }
     ShareGroupDescribeResponse::default().with_groups(groups)
-}
-
-async fn describe(cx: &RequestContext, group: &GroupId) -> Result<ConsumerGroupView, ErrorCode> {
-    if group.is_empty() {
-        return Err(ErrorCode::InvalidGroupId);
-    }
-    if cx.shard.image().by_name(OFFSETS_TOPIC).is_none() {
-        return Err(ErrorCode::GroupIdNotFound);
-    }
-    let call = |partition| {
-        Operation::DescribeShareGroup(OfGroup { partition, group: group.to_string(), what: () })
-    };
-    ask_coordinator(cx, group, call, |outcome| match outcome {
-        Outcome::DescribeShareGroup(it) => Some(it),
-        _ => None,
-    })
-    .await?
 }
 
 fn fill(

@@ -25,37 +25,26 @@ pub async fn handle(
     version: i16,
     request: TxnOffsetCommitRequest,
 ) -> TxnOffsetCommitResponse {
-    let (mut flat, mut entries, mut places) = (Vec::new(), Vec::new(), Vec::new());
-    for topic in &request.topics {
-        for partition in &topic.partitions {
-            let index = partition.partition_index;
-            let mut answer =
-                TxnOffsetCommitResponsePartition::default().with_partition_index(index);
-            let asked = Asked {
-                offset: partition.committed_offset,
-                leader_epoch: partition.committed_leader_epoch,
-                metadata: partition.committed_metadata.as_deref().unwrap_or_default(),
-            };
-            match check(cx, &topic.name, index, asked) {
-                Ok(entry) => {
-                    places.push(flat.len());
-                    entries.push(entry);
-                }
-                Err(code) => answer.error_code = code.code(),
-            }
-            flat.push(answer);
-        }
-    }
-    if !entries.is_empty() {
-        let committed = commit(cx, version, &request, entries).await;
-        let code = committed.err().map_or(0, |code| code.code());
-        places.into_iter().for_each(|place| flat[place].error_code = code);
-    }
-    let mut flat = flat.into_iter();
+    let asked = request.topics.iter().flat_map(|topic| {
+        topic.partitions.iter().map(|partition| Asked {
+            topic: &topic.name,
+            index: partition.partition_index,
+            offset: partition.committed_offset,
+            leader_epoch: partition.committed_leader_epoch,
+            metadata: partition.committed_metadata.as_deref().unwrap_or_default(),
+        })
+    });
+    let (entries, codes) = check(cx, asked);
+    let mut codes = codes.after(entries, |entries| commit(cx, version, &request, entries)).await;
     let topics = request.topics.into_iter().map(|topic| {
+        let partitions = topic.partitions.iter().zip(&mut codes).map(|(partition, code)| {
+            TxnOffsetCommitResponsePartition::default()
+                .with_partition_index(partition.partition_index)
+                .with_error_code(code)
+        });
         TxnOffsetCommitResponseTopic::default()
+            .with_partitions(partitions.collect())
             .with_name(topic.name)
-            .with_partitions(flat.by_ref().take(topic.partitions.len()).collect())
     });
     TxnOffsetCommitResponse::default().with_topics(topics.collect())
 }
