@@ -6,12 +6,13 @@ mod support;
 use std::cell::RefCell;
 use std::fs;
 use std::path::Path;
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 
 use bytes::BytesMut;
-use corelane_shards::log::batch::{build, BatchHeader};
+use corelane_shards::log::batch::{build, transactional, BatchHeader, Marker};
 use corelane_shards::log::{
-    AppendWaiter, Durability, Log, LogConfig, LogEnv, LogError, NewBatch, Recovered,
+    AppendWaiter, Durability, EndWatcher, Log, LogConfig, LogEnv, LogError, MoreBytes, NewBatch,
+    Recovered,
 };
 use corelane_shards::runtime::yield_now;
 use support::{on_shard, reopen, LOG};
@@ -23,6 +24,45 @@ impl AppendWaiter for Results {
     fn done(&self, index: usize, result: Result<(), LogError>) {
         self.0.borrow_mut().push((index, result));
     }
+}
+
+/// Notes what it is told.
+#[derive(Default)]
+struct Watched(RefCell<Vec<MoreBytes>>);
+
+impl EndWatcher for Watched {
+    fn advanced(&self, more: MoreBytes) -> bool {
+        self.0.borrow_mut().push(more);
+        true
+    }
+
+    fn ended(&self) {}
+}
+
+#[test]
+fn watchers_hear_of_committed_records_when_they_may_be_shown() {
+    on_shard(|env| async move {
+        let dir = tempfile::tempdir().expect("a directory");
+        let log = create(&env, &dir.path().join("t-0"), LogConfig::default()).await;
+        let watched = Rc::new(Watched::default());
+        log.watch(Rc::downgrade(&watched) as Weak<dyn EndWatcher>);
+        let open = transactional(&[(None, Some(b"undecided"))], 5, 7, 0, false);
+        let marker = Marker { commit: true, coordinator_epoch: 0 }.batch(7, 0, 5);
+        let plain = batch("plain");
+        let mut sizes = Vec::new();
+        for bytes in [&plain[..], &open, &plain, &marker, &plain] {
+            sizes.push(bytes.len() as u64);
+            let results = Rc::new(Results::default());
+            let waiter = Some((results.clone() as Rc<dyn AppendWaiter>, 0));
+            log.append(BytesMut::from(bytes), 0, Durability::Durable, 5, waiter).expect("appends");
+            wait_for(&results, 1).await;
+        }
+        let committed = [sizes[0], 0, 0, u64::MAX, sizes[4]];
+        let expected: Vec<_> = sizes.iter().copied().zip(committed).collect();
+        let told = watched.0.borrow();
+        let told: Vec<_> = told.iter().map(|more| (more.all, more.committed)).collect();
+        assert_eq!(told, expected);
+    });
 }
 
 async fn wait_for(results: &Results, count: usize) {

@@ -59,7 +59,7 @@ impl Shard {
         let wanted: Vec<&Hold> = wanted.filter_map(|(_, held)| held.as_ref()).collect();
         let mut armed = false;
         loop {
-            watch.arm(1);
+            watch.arm(1, false);
             if armed {
                 self.watch_shares(&wanted, watch);
             }

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use corelane_shards::log::batch::BatchHeader;
-use corelane_shards::log::EndWatcher;
+use corelane_shards::log::{EndWatcher, MoreBytes};
 use corelane_shards::runtime::timeout;
 
 use super::{error_code, FetchEntry, FetchGroup, FetchOutcome, PartitionTable};
@@ -17,7 +17,8 @@ use crate::wire::ErrorCode;
 /// What a waiting fetch is woken by: enough new bytes, a failed log, or a call for an answer now.
 #[derive(Default)]
 pub struct FetchWatch {
-    missing: Cell<i64>,
+    missing: Cell<u64>,
+    read_committed: Cell<bool>,
     woken: Cell<bool>,
     answer_now: Cell<bool>,
     waker: RefCell<Option<Waker>>,
@@ -30,10 +31,11 @@ impl FetchWatch {
         self.wake();
     }
 
-    /// Waits anew, for so many bytes.
-    pub fn arm(&self, missing: i64) {
+    /// Waits anew, for so many bytes; of decided transactions alone where it reads committed records.
+    pub fn arm(&self, missing: u64, read_committed: bool) {
         self.woken.set(false);
         self.missing.set(missing);
+        self.read_committed.set(read_committed);
     }
 
     /// Whether an answer is wanted now.
@@ -68,9 +70,10 @@ impl FetchWatch {
 }
 
 impl EndWatcher for FetchWatch {
-    fn advanced(&self, bytes: u64) -> bool {
-        self.missing.set(self.missing.get() - bytes as i64);
-        if self.missing.get() <= 0 {
+    fn advanced(&self, more: MoreBytes) -> bool {
+        let bytes = if self.read_committed.get() { more.committed } else { more.all };
+        self.missing.set(self.missing.get().saturating_sub(bytes));
+        if self.missing.get() == 0 {
             self.wake();
         }
         !self.woken.get()
@@ -97,12 +100,7 @@ pub async fn fetch(
         if bytes >= group.min_bytes || failed || left.is_zero() || watch.answer_now.get() {
             return outcomes;
         }
-        let undecided = |o: &FetchOutcome| o.last_stable_offset < o.high_watermark;
-        watch.arm(match group.read_committed && outcomes.iter().any(undecided) {
-            // A marker, be it small, shows all that was appended before.
-            true => 1,
-            false => (group.min_bytes - bytes) as i64,
-        });
+        watch.arm((group.min_bytes - bytes) as u64, group.read_committed);
         if !register(table, group, &outcomes, watch) {
             continue; // more has come since it was read
         }
@@ -120,7 +118,10 @@ fn register(
 ) -> bool {
     let partitions: Vec<_> = group.entries.iter().map(|entry| table.get(&entry.key)).collect();
     let unchanged = partitions.iter().zip(outcomes).all(|(partition, outcome)| {
-        partition.as_ref().is_some_and(|p| p.log.safe_end() == outcome.high_watermark)
+        partition.as_ref().is_some_and(|p| match group.read_committed {
+            true => p.log.last_stable() == outcome.last_stable_offset,
+            false => p.log.safe_end() == outcome.high_watermark,
+        })
     });
     if unchanged {
         partitions.iter().flatten().for_each(|p| p.log.watch(FetchWatch::weak(watch)));

@@ -27,12 +27,21 @@ pub trait AppendWaiter {
     fn done(&self, index: usize, result: Result<(), LogError>);
 }
 
-/// Told how many more bytes may be shown. Kept weakly: dropping the watcher ends the watch.
+/// Told how much more may be shown. Kept weakly: dropping the watcher ends the watch.
 pub trait EndWatcher {
     /// Returns whether it wants to hear of more.
-    fn advanced(&self, bytes: u64) -> bool;
+    fn advanced(&self, more: MoreBytes) -> bool;
     /// The log is closed or has failed.
     fn ended(&self);
+}
+
+/// Bytes that have become visible.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MoreBytes {
+    pub all: u64,
+    /// Of decided transactions or of none: 0 where one that began before is still open, `u64::MAX`
+    /// where one has ended, with all that was appended behind its beginning.
+    pub committed: u64,
 }
 
 /// The log of one partition on its owning shard. Created at recovery or topic creation, dropped
@@ -45,6 +54,8 @@ pub struct Log {
     pub(super) state: RefCell<LogState>,
     waiters: RefCell<VecDeque<Waiter>>,
     watchers: RefCell<Vec<Weak<dyn EndWatcher>>>,
+    /// The last stable offset when watchers were told last, and whether nothing was undecided then.
+    told_stable: Cell<(i64, bool)>,
     /// Of its log directory, where that is watched.
     pub(super) health: RefCell<Option<Arc<DirHealth>>>,
     pub(super) journal_id: LogId,
@@ -117,6 +128,7 @@ impl Log {
             state: RefCell::new(state),
             waiters: RefCell::default(),
             watchers: RefCell::default(),
+            told_stable: Cell::default(),
             journal_id,
             in_journal: Cell::new(false),
             past_journal: Cell::new(false),
@@ -262,6 +274,13 @@ impl Log {
             watchers.retain(|w| w.strong_count() > 0);
         }
         watchers.push(watcher);
+        self.told_stable.set(self.stable());
+    }
+
+    /// The last stable offset, and whether nothing is undecided.
+    fn stable(&self) -> (i64, bool) {
+        let stable = self.last_stable();
+        (stable, stable == self.safe_end())
     }
 
     pub(super) fn evict_oldest(&self) -> bool {
@@ -293,11 +312,22 @@ impl Log {
         watchers.iter().filter_map(Weak::upgrade).for_each(|watcher| watcher.ended());
     }
 
-    pub(super) fn advance_watchers(&self, bytes: u64) {
+    pub(super) fn advance_watchers(&self, all: u64) {
+        if self.watchers.borrow().is_empty() {
+            return;
+        }
+        let (stable, decided) = self.stable();
+        let before = self.told_stable.replace((stable, decided));
+        let committed = match before {
+            (told, _) if told == stable => 0,
+            (_, true) if decided => all,
+            _ => u64::MAX,
+        };
+        let more = MoreBytes { all, committed };
         let watchers = std::mem::take(&mut *self.watchers.borrow_mut());
         let mut kept: Vec<Weak<dyn EndWatcher>> = watchers
             .into_iter()
-            .filter(|weak| weak.upgrade().is_some_and(|watcher| watcher.advanced(bytes)))
+            .filter(|weak| weak.upgrade().is_some_and(|watcher| watcher.advanced(more)))
             .collect();
         self.watchers.borrow_mut().append(&mut kept);
     }

@@ -45,7 +45,7 @@ mod state;
 mod throttle;
 mod writing;
 
-pub use self::log::{AppendWaiter, EndWatcher, Log};
+pub use self::log::{AppendWaiter, EndWatcher, Log, MoreBytes};
 pub use aborted::Aborted;
 pub use checkpoints::{write_checkpoints, Checkpoint};
 pub use compaction::{Cleaner, Compacted, CLEANER_OFFSET_FILE};
