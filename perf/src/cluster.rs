@@ -6,10 +6,12 @@ use std::time::{Duration, Instant};
 use anyhow::{bail, Context, Result};
 
 use crate::connection::Connection;
+use crate::wire::list_offsets::End;
 use crate::wire::{batch, create_topics, list_offsets, metadata, produce, WireError};
 
-/// A new topic settles within milliseconds; longer than this is a fault.
-const SETTLE_LIMIT: Duration = Duration::from_secs(30);
+/// A new topic settles within milliseconds, one of ten thousand partitions on a slow disk within a
+/// minute; longer than this is a fault.
+const SETTLE_LIMIT: Duration = Duration::from_secs(120);
 /// How long a topic that should be there may stay unknown.
 const FIND_LIMIT: Duration = Duration::from_secs(2);
 const SETTLE_PAUSE: Duration = Duration::from_millis(10);
@@ -86,10 +88,10 @@ impl Topic {
         Ok(())
     }
 
-    /// The first offset of each partition.
-    pub fn first_offsets(&self) -> Result<Vec<i64>> {
+    /// The offset at one end of each partition.
+    pub fn offsets(&self, end: End) -> Result<Vec<i64>> {
         self.for_each_partition(|connection, partition| {
-            let request = list_offsets::request(&self.name, partition);
+            let request = list_offsets::request(&self.name, partition, end);
             let (id, frame) = connection.call(request)?;
             Ok(list_offsets::parse(frame, id)?)
         })

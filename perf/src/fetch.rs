@@ -14,6 +14,7 @@ use crate::process::{ProcessSample, ProcessUse};
 use crate::produce::write_use;
 use crate::size::{human_bytes, parse_bytes};
 use crate::stats::{megabytes_per_second, per_second, Latencies, LatencySummary};
+use crate::wire::list_offsets::End;
 use crate::wire::{batch, fetch};
 
 /// Arguments of `fetch`.
@@ -77,7 +78,7 @@ pub fn run(args: &FetchArgs) -> Result<FetchReport> {
     let max_bytes = u32::try_from(args.fetch_bytes).ok().filter(|&bytes| bytes <= 64 << 20);
     let max_bytes = max_bytes.context("--fetch-bytes is at most 64 MiB")?;
     let until = args.seconds.map(Duration::try_from_secs_f64).transpose()?;
-    let first_offsets = topic.first_offsets()?;
+    let first_offsets = topic.offsets(End::First)?;
     let deadline = until.map(|time| Instant::now() + time);
     let mut work = Vec::new();
     for (partition, leader) in topic.leaders.iter().enumerate() {

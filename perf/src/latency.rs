@@ -15,6 +15,7 @@ use crate::produce::Acks;
 use crate::size::{parse_bytes, parse_setting};
 use crate::stats::{Latencies, LatencySummary};
 use crate::wire::{batch, produce};
+use crate::workload::schedule::Schedule;
 
 /// Arguments of `latency`.
 #[derive(Debug, Clone, Args)]
@@ -88,25 +89,6 @@ fn one_at_a_time(
     Ok(LatencyReport { rate: None, latency: latencies.summary(), sent_late: None })
 }
 
-/// The moments at which requests are due: number `n` at `start + n / rate`.
-#[derive(Debug, Clone, Copy)]
-struct Schedule {
-    start: Instant,
-    rate: f64,
-    count: u64,
-}
-
-impl Schedule {
-    fn new(start: Instant, rate: f64, time: Duration) -> Result<Self> {
-        ensure!(rate.is_finite() && rate > 0.0 && rate <= 1e6, "--rate is above 0, at most 10^6");
-        Ok(Self { start, rate, count: (rate * time.as_secs_f64()).ceil() as u64 })
-    }
-
-    fn due(&self, number: u64) -> Instant {
-        self.start + Duration::from_secs_f64(number as f64 / self.rate)
-    }
-}
-
 /// A thread sends on schedule, this one receives. Answers come in the order of the requests, so
 /// the number of an answer tells when its request was due: nothing needs to be handed over. A
 /// stall of the broker is charged to every request that was due meanwhile (no coordinated
@@ -118,7 +100,7 @@ fn on_schedule(
     time: Duration,
     rate: f64,
 ) -> Result<LatencyReport> {
-    let schedule = Schedule::new(Instant::now() + Duration::from_millis(10), rate, time)?;
+    let schedule = Schedule::new(Instant::now() + Duration::from_millis(10), rate, 1, time)?;
     let sender = connection.sender()?;
     let mut latencies = Latencies::new();
     let late = thread::scope(|scope| {
@@ -163,26 +145,5 @@ impl fmt::Display for LatencyReport {
             writeln!(f, "sent late  {late}")?;
         }
         Ok(())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn schedule_does_not_drift() {
-        let start = Instant::now();
-        let schedule = Schedule::new(start, 3000.0, Duration::from_secs(10)).unwrap();
-        assert_eq!(schedule.count, 30_000);
-        assert_eq!(schedule.due(0), start);
-        assert_eq!(schedule.due(30_000), start + Duration::from_secs(10));
-    }
-
-    #[test]
-    fn rates_that_cannot_be_are_refused() {
-        for rate in [0.0, -1.0, f64::NAN, f64::INFINITY, 1e9] {
-            assert!(Schedule::new(Instant::now(), rate, Duration::ZERO).is_err(), "{rate}");
-        }
     }
 }

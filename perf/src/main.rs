@@ -1,9 +1,12 @@
 //! `corelane-perf`: load generators and measures. `README.md` explains each command.
 
+mod broker;
 mod ceiling;
 mod cluster;
+mod compare;
 mod connection;
 mod fetch;
+mod flow;
 mod groups;
 mod latency;
 mod load;
@@ -12,7 +15,9 @@ mod produce;
 mod report;
 mod size;
 mod stats;
+mod system_calls;
 mod wire;
+mod workload;
 
 use std::fmt::Display;
 use std::io::Write;
@@ -44,6 +49,12 @@ enum Command {
     Ceiling(Ceiling),
     /// Take all measures of a broker, beside the ceiling, and print them as a table
     Report(report::ReportArgs),
+    /// Run one of the workloads (see `workloads/`) on a broker that is there
+    Run(flow::command::RunArgs),
+    /// Compare Corelane with Apache Kafka: both started in turn, every workload on both
+    Compare(compare::CompareArgs),
+    /// Write a comparison's report again, from its results.json
+    Render(compare::RenderArgs),
     #[command(subcommand, hide = true)]
     CeilingServer(ceiling::server::ServerCommand),
 }
@@ -85,6 +96,9 @@ fn run() -> Result<()> {
         }
         Command::Ceiling(Ceiling::Echo(args)) => print(&ceiling::client::echo(&args)?, args.json),
         Command::Report(args) => report::run(&args),
+        Command::Run(args) => print(&flow::command::run(&args)?, args.json),
+        Command::Compare(args) => compare::run(&args),
+        Command::Render(args) => compare::render(&args),
         Command::CeilingServer(command) => ceiling::server::run(&command),
     }
 }

@@ -3,7 +3,7 @@
 use std::fs;
 
 use anyhow::{Context, Result};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// Counters of one process at one moment.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
@@ -12,23 +12,36 @@ pub struct ProcessSample {
     rss_bytes: u64,
     peak_rss_bytes: u64,
     switches: Switches,
+    io: Option<Io>,
+}
+
+/// What a process read and wrote, of files and sockets, as the kernel counts it; the bytes are those
+/// of disks. What goes by io_uring is in the bytes, not in the calls.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Io {
+    pub read_calls: u64,
+    pub write_calls: u64,
+    pub disk_read_bytes: u64,
+    pub disk_written_bytes: u64,
 }
 
 /// Context switches, summed over the threads that live at the moment of reading.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Switches {
     pub voluntary: u64,
     pub involuntary: u64,
 }
 
 /// What a process used between two samples.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct ProcessUse {
     pub cpu_seconds: f64,
     pub rss_bytes: u64,
     pub peak_rss_bytes: u64,
     /// None for this process itself: its load threads end, and take their counts with them.
     pub switches: Option<Switches>,
+    /// None where the kernel does not tell.
+    pub io: Option<Io>,
 }
 
 impl ProcessSample {
@@ -54,6 +67,7 @@ impl ProcessSample {
             rss_bytes: status_field(&status, "VmRSS") * 1024,
             peak_rss_bytes: status_field(&status, "VmHWM") * 1024,
             switches,
+            io: read("io").ok().map(|io| Io::parse(&io)),
         })
     }
 
@@ -76,6 +90,27 @@ impl ProcessSample {
                 voluntary: later.switches.voluntary.saturating_sub(self.switches.voluntary),
                 involuntary: later.switches.involuntary.saturating_sub(self.switches.involuntary),
             }),
+            io: self.io.zip(later.io).map(|(before, after)| before.until(&after)),
+        }
+    }
+}
+
+impl Io {
+    fn parse(io: &str) -> Self {
+        Self {
+            read_calls: status_field(io, "syscr"),
+            write_calls: status_field(io, "syscw"),
+            disk_read_bytes: status_field(io, "read_bytes"),
+            disk_written_bytes: status_field(io, "write_bytes"),
+        }
+    }
+
+    fn until(&self, later: &Self) -> Self {
+        Self {
+            read_calls: later.read_calls.saturating_sub(self.read_calls),
+            write_calls: later.write_calls.saturating_sub(self.write_calls),
+            disk_read_bytes: later.disk_read_bytes.saturating_sub(self.disk_read_bytes),
+            disk_written_bytes: later.disk_written_bytes.saturating_sub(self.disk_written_bytes),
         }
     }
 }
@@ -132,6 +167,15 @@ mod tests {
         assert_eq!(status_field(status, "voluntary_ctxt_switches"), 7);
         assert_eq!(status_field(status, "nonvoluntary_ctxt_switches"), 3);
         assert_eq!(status_field(status, "VmHWM"), 0);
+    }
+
+    #[test]
+    fn io_is_the_difference_and_never_negative() {
+        let before = Io::parse("rchar: 9\nsyscr: 5\nsyscw: 7\nread_bytes: 4096\nwrite_bytes: 0\n");
+        let after = Io::parse("rchar: 9\nsyscr: 8\nsyscw: 6\nread_bytes: 8192\nwrite_bytes: 1\n");
+        let used = before.until(&after);
+        assert_eq!((used.read_calls, used.write_calls), (3, 0));
+        assert_eq!((used.disk_read_bytes, used.disk_written_bytes), (4096, 1));
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::{ensure, Context, Result};
 use clap::{Args, ValueEnum};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::cluster::{now_ms, Topic};
 use crate::connection::Connection;
@@ -17,7 +17,7 @@ use crate::stats::{megabytes_per_second, per_second, LatencySummary};
 use crate::wire::{batch, produce};
 
 /// When a produce is answered.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Acks {
     All,

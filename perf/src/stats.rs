@@ -4,7 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use hdrhistogram::Histogram;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// Longer latencies are counted as this long.
 const LONGEST: Duration = Duration::from_secs(120);
@@ -25,6 +25,12 @@ impl Latencies {
 
     pub fn record(&mut self, latency: Duration) {
         self.0.saturating_record(latency.as_nanos().clamp(1, LONGEST.as_nanos()) as u64);
+    }
+
+    /// As [`Self::record`], for `count` events that took equally long.
+    pub fn record_n(&mut self, latency: Duration, count: u64) {
+        let nanos = latency.as_nanos().clamp(1, LONGEST.as_nanos()) as u64;
+        self.0.saturating_record_n(nanos, count);
     }
 
     pub fn add(&mut self, other: &Self) {
@@ -49,8 +55,33 @@ impl Latencies {
     }
 }
 
+/// The quantiles of a [`Profile`]'s curve.
+const CURVE: [f64; 15] = [
+    0.0, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.98, 0.99, 0.995, 0.998, 0.999, 0.9995, 0.9999, 0.99999,
+];
+
+/// Percentiles, and the curve through them.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Profile {
+    #[serde(flatten)]
+    pub summary: LatencySummary,
+    /// Quantile (0.99 for p99) and microseconds, as far up as there is a sample beyond.
+    pub curve: Vec<(f64, f64)>,
+}
+
+impl Latencies {
+    /// None when nothing was recorded.
+    pub fn profile(&self) -> Option<Profile> {
+        let summary = self.summary()?;
+        let reaches = |quantile: f64| (1.0 - quantile) * summary.count as f64 >= 1.0;
+        let at = |quantile| (quantile, self.0.value_at_quantile(quantile) as f64 / 1e3);
+        let curve = CURVE.into_iter().filter(|&quantile| reaches(quantile)).map(at).collect();
+        Some(Profile { summary, curve })
+    }
+}
+
 /// Percentiles in microseconds.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct LatencySummary {
     pub count: u64,
     pub p50_us: f64,
@@ -78,7 +109,7 @@ impl fmt::Display for LatencySummary {
 }
 
 /// The middle, smallest and largest of several runs.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Spread {
     pub median: f64,
     pub min: f64,
@@ -149,6 +180,18 @@ mod tests {
         let summary = one.summary().unwrap();
         assert_eq!(summary.count, 2);
         assert!(summary.max_us >= LONGEST.as_micros() as f64 * 0.999);
+    }
+
+    #[test]
+    fn curve_ends_where_a_single_sample_would_speak_for_it() {
+        let mut latencies = Latencies::new();
+        latencies.record_n(Duration::from_micros(10), 990);
+        latencies.record_n(Duration::from_micros(500), 10);
+        let profile = latencies.profile().unwrap();
+        assert_eq!(profile.summary.count, 1000);
+        let (last, _) = *profile.curve.last().unwrap();
+        assert_eq!(last, 0.999);
+        assert!(profile.curve.windows(2).all(|pair| pair[0].1 <= pair[1].1));
     }
 
     #[test]

@@ -6,9 +6,9 @@ use std::path::PathBuf;
 use anyhow::{ensure, Context, Result};
 use tempfile::TempDir;
 
-use super::broker::Broker;
 use super::results::{Footprint, Latencies, Pair, Run};
 use super::ReportArgs;
+use crate::broker::Broker;
 use crate::ceiling::client::{self, EchoArgs, SinkArgs, SourceArgs};
 use crate::ceiling::durable::{self, DurableArgs};
 use crate::ceiling::{Blocks, Durability, BLOCK_BYTES};

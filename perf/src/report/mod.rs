@@ -4,7 +4,6 @@
 //! measures are gone through once before the second pair of any begins. So a machine that slows
 //! down or speeds up meanwhile does it to both sides of each ratio.
 
-mod broker;
 mod measure;
 mod results;
 mod table;

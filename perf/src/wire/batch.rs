@@ -26,72 +26,92 @@ pub struct EncodedBatch {
 /// `batch_bytes`, one at the least. The values are pseudo-random from a fixed seed: they do not
 /// compress, and every run sends the same bytes.
 pub fn encode(record_bytes: usize, batch_bytes: usize, timestamp_ms: i64) -> EncodedBatch {
-    let mut random = Random(0x9e37_79b9_7f4a_7c15);
-    encode_values(record_bytes, batch_bytes, timestamp_ms, |value| random.fill(value))
+    let mut random = Random::new();
+    let records = Records::encode(record_bytes, 0, batch_bytes, |_, value| random.fill(value));
+    seal(&records.bytes, records.count, 0, timestamp_ms)
 }
 
-fn encode_values(
-    record_bytes: usize,
-    batch_bytes: usize,
-    timestamp_ms: i64,
-    mut fill_value: impl FnMut(&mut [u8]),
-) -> EncodedBatch {
-    let mut value = vec![0; record_bytes];
-    let mut bytes = vec![0; HEADER_LEN];
-    bytes.reserve(batch_bytes.saturating_sub(HEADER_LEN));
-    let mut records = 0u32;
-    loop {
-        let body_len = record_body_len(records, record_bytes);
-        let len = varint_len(body_len as i64) + body_len;
-        if records > 0 && bytes.len() + len > batch_bytes {
-            break;
+/// Records one after another, before the header.
+#[derive(Debug)]
+pub struct Records {
+    pub bytes: Vec<u8>,
+    pub count: u32,
+    /// Where each value begins in `bytes`.
+    pub values_at: Vec<usize>,
+}
+
+impl Records {
+    /// Encodes as many records as fit a batch of `batch_bytes`, one at the least, each with a key
+    /// of `key_bytes` (none for 0) and a value of `value_bytes`, which `fill` is given.
+    pub fn encode(
+        value_bytes: usize,
+        key_bytes: usize,
+        batch_bytes: usize,
+        mut fill: impl FnMut(&mut [u8], &mut [u8]),
+    ) -> Self {
+        let (mut key, mut value) = (vec![0; key_bytes], vec![0; value_bytes]);
+        let mut bytes = Vec::with_capacity(batch_bytes.saturating_sub(HEADER_LEN));
+        let mut values_at = Vec::new();
+        let mut count = 0u32;
+        loop {
+            let body_len = record_body_len(count, key_bytes, value_bytes);
+            let len = varint_len(body_len as i64) + body_len;
+            if count > 0 && HEADER_LEN + bytes.len() + len > batch_bytes {
+                return Self { bytes, count, values_at };
+            }
+            fill(&mut key, &mut value);
+            push_record(&mut bytes, count, body_len, &key, &value);
+            // Behind the value is the number of its headers, one byte.
+            values_at.push(bytes.len() - 1 - value_bytes);
+            count += 1;
         }
-        fill_value(&mut value);
-        push_record(&mut bytes, records, body_len, &value);
-        records += 1;
     }
-    fill_header(&mut bytes, records, timestamp_ms);
-    EncodedBatch { bytes, records }
 }
 
-fn record_body_len(offset_delta: u32, value_len: usize) -> usize {
-    // Attributes, timestamp delta 0, offset delta, null key, value with its length, no headers.
-    1 + 1
-        + varint_len(i64::from(offset_delta))
-        + varint_len(-1)
-        + varint_len(value_len as i64)
-        + value_len
-        + 1
+fn record_body_len(offset_delta: u32, key_len: usize, value_len: usize) -> usize {
+    // Attributes, timestamp delta 0, offset delta, key and value with their lengths, no headers.
+    let key = if key_len == 0 { varint_len(-1) } else { varint_len(key_len as i64) + key_len };
+    let value = varint_len(value_len as i64) + value_len;
+    1 + 1 + varint_len(i64::from(offset_delta)) + key + value + 1
 }
 
-fn push_record(out: &mut Vec<u8>, offset_delta: u32, body_len: usize, value: &[u8]) {
+/// Appends a record; an empty key is written as none.
+fn push_record(out: &mut Vec<u8>, offset_delta: u32, body_len: usize, key: &[u8], value: &[u8]) {
     push_varint(out, body_len as i64);
     out.push(0);
     push_varint(out, 0);
     push_varint(out, i64::from(offset_delta));
-    push_varint(out, -1);
+    push_varint(out, if key.is_empty() { -1 } else { key.len() as i64 });
+    out.extend_from_slice(key);
     push_varint(out, value.len() as i64);
     out.extend_from_slice(value);
     push_varint(out, 0);
 }
 
-fn fill_header(bytes: &mut [u8], records: u32, timestamp_ms: i64) {
-    let len = (bytes.len() - LOG_OVERHEAD) as i32;
-    let mut header = Vec::with_capacity(HEADER_LEN);
-    header.extend_from_slice(&0i64.to_be_bytes());
-    header.extend_from_slice(&len.to_be_bytes());
-    header.extend_from_slice(&(-1i32).to_be_bytes());
-    header.push(2);
-    header.extend_from_slice(&0u32.to_be_bytes());
-    header.extend_from_slice(&0i16.to_be_bytes());
-    header.extend_from_slice(&(records - 1).to_be_bytes());
-    header.extend_from_slice(&timestamp_ms.to_be_bytes());
-    header.extend_from_slice(&timestamp_ms.to_be_bytes());
-    header.extend_from_slice(&(-1i64).to_be_bytes());
-    header.extend_from_slice(&(-1i16).to_be_bytes());
-    header.extend_from_slice(&(-1i32).to_be_bytes());
-    header.extend_from_slice(&records.to_be_bytes());
-    bytes[..HEADER_LEN].copy_from_slice(&header);
+/// Puts the header before records, which may be compressed as `attributes` say.
+pub fn seal(records: &[u8], count: u32, attributes: i16, timestamp_ms: i64) -> EncodedBatch {
+    let len = (HEADER_LEN + records.len() - LOG_OVERHEAD) as i32;
+    let mut bytes = Vec::with_capacity(HEADER_LEN + records.len());
+    bytes.extend_from_slice(&0i64.to_be_bytes());
+    bytes.extend_from_slice(&len.to_be_bytes());
+    bytes.extend_from_slice(&(-1i32).to_be_bytes());
+    bytes.push(2);
+    bytes.extend_from_slice(&0u32.to_be_bytes());
+    bytes.extend_from_slice(&attributes.to_be_bytes());
+    bytes.extend_from_slice(&(count - 1).to_be_bytes());
+    bytes.extend_from_slice(&timestamp_ms.to_be_bytes());
+    bytes.extend_from_slice(&timestamp_ms.to_be_bytes());
+    bytes.extend_from_slice(&(-1i64).to_be_bytes());
+    bytes.extend_from_slice(&(-1i16).to_be_bytes());
+    bytes.extend_from_slice(&(-1i32).to_be_bytes());
+    bytes.extend_from_slice(&count.to_be_bytes());
+    bytes.extend_from_slice(records);
+    set_crc(&mut bytes);
+    EncodedBatch { bytes, records: count }
+}
+
+/// Computes and writes the CRC32C of a whole batch.
+pub fn set_crc(bytes: &mut [u8]) {
     let crc = crc32c::crc32c(&bytes[CRC_COVERS_FROM..]);
     bytes[MAGIC_AT + 1..CRC_COVERS_FROM].copy_from_slice(&crc.to_be_bytes());
 }
@@ -109,6 +129,15 @@ pub struct Walk {
 /// Walks the batches of a fetch answer. A last batch cut short is Kafka's right and is left out.
 /// With `verify`, each batch's CRC32C is computed and compared.
 pub fn walk(records: &[u8], verify: bool) -> Result<Walk, WireError> {
+    walk_each(records, verify, |_, _| {})
+}
+
+/// As [`walk`], and calls `each` with every whole batch and the number of its records.
+pub fn walk_each(
+    records: &[u8],
+    verify: bool,
+    mut each: impl FnMut(&[u8], u64),
+) -> Result<Walk, WireError> {
     let mut found = Walk::default();
     while let Some(header) = records[found.bytes..].first_chunk::<HEADER_LEN>() {
         let at = found.bytes;
@@ -132,7 +161,9 @@ pub fn walk(records: &[u8], verify: bool) -> Result<Walk, WireError> {
         if delta < 0 || base < 0 {
             return Err(WireError::BadBatch { at, what: "negative offset" });
         }
-        found.records += i32_at(header, HEADER_LEN - 4).max(0) as u64;
+        let count = i32_at(header, HEADER_LEN - 4).max(0) as u64;
+        each(batch, count);
+        found.records += count;
         found.next_offset = Some(base.saturating_add(i64::from(delta) + 1));
         found.bytes += whole;
     }
@@ -159,10 +190,15 @@ fn varint_len(value: i64) -> usize {
 }
 
 /// xorshift64*: enough for bytes that do not compress.
-struct Random(u64);
+pub struct Random(u64);
 
 impl Random {
-    fn fill(&mut self, bytes: &mut [u8]) {
+    /// Always the same bytes.
+    pub fn new() -> Self {
+        Self(0x9e37_79b9_7f4a_7c15)
+    }
+
+    pub fn fill(&mut self, bytes: &mut [u8]) {
         for chunk in bytes.chunks_mut(8) {
             self.0 ^= self.0 >> 12;
             self.0 ^= self.0 << 25;
@@ -188,9 +224,10 @@ mod tests {
     #[test]
     fn batch_is_byte_for_byte_what_kafka_writes() {
         let mut values = [b"hi", b"ho"].into_iter();
-        let batch = encode_values(2, HEADER_LEN + 18, 1000, |value| {
+        let records = Records::encode(2, 0, HEADER_LEN + 18, |_, value| {
             value.copy_from_slice(values.next().unwrap());
         });
+        let batch = seal(&records.bytes, records.count, 0, 1000);
         let hex: String = batch.bytes.iter().map(|byte| format!("{byte:02x}")).collect();
         assert_eq!(hex, FROM_KAFKA);
     }

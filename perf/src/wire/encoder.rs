@@ -83,6 +83,11 @@ impl Encoder {
         self.bytes.extend_from_slice(value.as_bytes());
     }
 
+    pub fn compact_bytes(&mut self, value: &[u8]) {
+        self.uvarint(value.len() as u32 + 1);
+        self.bytes.extend_from_slice(value);
+    }
+
     /// The length of a classic array, to be followed by its elements.
     pub fn array_len(&mut self, len: usize) {
         self.i32(len as i32);

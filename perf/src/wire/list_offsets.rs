@@ -1,21 +1,28 @@
-//! ListOffsets v1: where a partition's log begins.
+//! ListOffsets v1: where a partition's log begins and ends.
 
 use super::{Decoder, Encoder, ErrorCode, WireError};
 
 const API_KEY: i16 = 2;
 const API_VERSION: i16 = 1;
-/// The "timestamp" that asks for the first offset there is.
-const EARLIEST: i64 = -2;
 
-/// Asks for the first offset of one partition.
-pub fn request(topic: &str, partition: i32) -> Vec<u8> {
+/// Which end of a log is asked for: the "timestamp" that asks for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    /// The first offset there is.
+    First = -2,
+    /// The offset that the next record will have.
+    Next = -1,
+}
+
+/// Asks for one offset of one partition.
+pub fn request(topic: &str, partition: i32, end: End) -> Vec<u8> {
     let mut encoder = Encoder::request(API_KEY, API_VERSION);
     encoder.i32(-1);
     encoder.array_len(1);
     encoder.string(topic);
     encoder.array_len(1);
     encoder.i32(partition);
-    encoder.i64(EARLIEST);
+    encoder.i64(end as i64);
     encoder.finish(0)
 }
 

@@ -5,6 +5,7 @@
 //! are parsed with every count and length checked against the bytes that are there.
 
 pub mod batch;
+pub mod content;
 pub mod create_topics;
 pub mod decoder;
 pub mod encoder;

@@ -1,4 +1,4 @@
-//! Produce v9 with one batch of one partition.
+//! Produce v9 with one batch of one partition, or the same batch for each of several.
 
 use super::{Decoder, Encoder, ErrorCode, WireError};
 
@@ -12,20 +12,54 @@ pub const TAIL: &[u8] = &[0, 0, 0];
 /// Encodes all of the request that comes before the batch, its length prefix counting the batch
 /// and [`TAIL`] too.
 pub fn head(topic: &str, partition: i32, acks: i16, batch_len: usize) -> Vec<u8> {
+    let mut encoder = up_to_partitions(topic, acks, 1);
+    encoder.i32(partition);
+    encoder.uvarint(batch_len as u32 + 1);
+    encoder.finish(batch_len + TAIL.len())
+}
+
+/// Encodes a whole request with the same batch for each of `partitions`.
+pub fn to_many(topic: &str, partitions: &[i32], acks: i16, batch: &[u8]) -> Vec<u8> {
+    let mut encoder = up_to_partitions(topic, acks, partitions.len());
+    for &partition in partitions {
+        encoder.i32(partition);
+        encoder.compact_bytes(batch);
+        encoder.no_tags();
+    }
+    encoder.no_tags();
+    encoder.no_tags();
+    encoder.finish(0)
+}
+
+fn up_to_partitions(topic: &str, acks: i16, partitions: usize) -> Encoder {
     let mut encoder = Encoder::flexible_request(API_KEY, API_VERSION);
     encoder.compact_null();
     encoder.i16(acks);
     encoder.i32(TIMEOUT_MS);
     encoder.compact_array_len(1);
     encoder.compact_string(topic);
-    encoder.compact_array_len(1);
-    encoder.i32(partition);
-    encoder.uvarint(batch_len as u32 + 1);
-    encoder.finish(batch_len + TAIL.len())
+    encoder.compact_array_len(partitions);
+    encoder
 }
 
 /// Checks the answer: exactly one partition, and its error code.
 pub fn parse(frame: &[u8], correlation_id: i32) -> Result<(), WireError> {
+    match answered(frame, correlation_id)? {
+        1 => Ok(()),
+        got => Err(WireError::WrongPartitionCount { got }),
+    }
+}
+
+/// Checks the answer to a request for several partitions: at least one is there, none failed.
+pub fn parse_many(frame: &[u8], correlation_id: i32) -> Result<(), WireError> {
+    match answered(frame, correlation_id)? {
+        0 => Err(WireError::WrongPartitionCount { got: 0 }),
+        _ => Ok(()),
+    }
+}
+
+/// How many partitions the answer has; the first error among them is the error.
+fn answered(frame: &[u8], correlation_id: i32) -> Result<usize, WireError> {
     let mut decoder = Decoder::response(frame, correlation_id, true)?;
     let mut answered = 0;
     for _ in 0..decoder.compact_array_len()? {
@@ -38,10 +72,7 @@ pub fn parse(frame: &[u8], correlation_id: i32) -> Result<(), WireError> {
     }
     decoder.i32()?;
     decoder.skip_tags()?;
-    if answered != 1 {
-        return Err(WireError::WrongPartitionCount { got: answered });
-    }
-    Ok(())
+    Ok(answered)
 }
 
 fn parse_partition(decoder: &mut Decoder<'_>) -> Result<(), WireError> {
@@ -108,6 +139,21 @@ mod tests {
     #[test]
     fn answer_without_our_partition_is_refused() {
         assert_eq!(parse(&answer(0, 0)[4..], 77), Err(WireError::WrongPartitionCount { got: 0 }));
+    }
+
+    #[test]
+    fn request_to_one_of_many_is_the_same_bytes_as_to_one() {
+        let batch = [7; 300];
+        let one = [&head("t", 3, 1, batch.len())[..], &batch, TAIL].concat();
+        assert_eq!(to_many("t", &[3], 1, &batch), one);
+    }
+
+    #[test]
+    fn answer_of_several_partitions_is_refused_for_one_and_fails_with_any() {
+        assert_eq!(parse_many(&answer(3, 0)[4..], 77), Ok(()));
+        assert!(parse(&answer(3, 0)[4..], 77).is_err());
+        assert!(parse_many(&answer(3, 10)[4..], 77).is_err());
+        assert!(parse_many(&answer(0, 0)[4..], 77).is_err());
     }
 
     #[test]

@@ -15,11 +15,20 @@ use crate::process::ProcessSample;
 use crate::wire::metadata;
 
 const START_LIMIT: Duration = Duration::from_secs(60);
-const STOP_LIMIT: Duration = Duration::from_secs(30);
+/// A broker of ten thousand partitions closes each of their files.
+const STOP_LIMIT: Duration = Duration::from_secs(120);
 const START_POLL: Duration = Duration::from_millis(1);
 const STOP_POLL: Duration = Duration::from_millis(10);
+/// What a Java virtual machine that SIGTERM ended in good order returns.
+const JVM_TERMINATED: i32 = 128 + 15;
 /// How much of the broker's log an error quotes.
 const QUOTED_LOG_LINES: usize = 5;
+
+/// An address of the loopback with a port that is free now; that another process takes it meanwhile
+/// shows as a failed run.
+pub fn free_address() -> Result<String> {
+    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.to_string())
+}
 
 /// A running broker. Dropping it kills it; [`Broker::stop`] asks it to stop.
 #[derive(Debug)]
@@ -35,24 +44,31 @@ impl Broker {
     /// Starts `program serve` on a free port of the loopback, its data under `dir`, and waits for
     /// the first answer.
     pub fn start(program: &Path, serve_args: &[String], dir: &Path) -> Result<Self> {
-        // The port is free again when the listener is dropped; that another process takes it
-        // meanwhile shows as a failed run.
-        let address = TcpListener::bind("127.0.0.1:0")?.local_addr()?.to_string();
-        let log = dir.join("broker.log");
-        let output = File::create(&log).with_context(|| format!("cannot write {log:?}"))?;
-        let began = Instant::now();
-        let child = Command::new(program)
+        let address = free_address()?;
+        let mut command = Command::new(program);
+        command
             .arg("serve")
             .arg("--data-dir")
             .arg(dir.join("data"))
             .args(["--listen", &address])
-            .args(serve_args)
+            .args(serve_args);
+        Self::spawn(command, address, &dir.join("broker.log"))
+    }
+
+    /// Starts `command`, which is to listen on `address`, and waits for the first answer. What it
+    /// says is added to the file `log`.
+    pub fn spawn(mut command: Command, address: String, log: &Path) -> Result<Self> {
+        let output = File::options().create(true).append(true).open(log);
+        let output = output.with_context(|| format!("cannot write {}", log.display()))?;
+        let program = command.get_program().to_owned();
+        let began = Instant::now();
+        let child = command
             .stdin(Stdio::null())
             .stdout(output.try_clone()?)
             .stderr(output)
             .spawn()
             .with_context(|| format!("cannot start {}", program.display()))?;
-        let mut broker = Self { child, address, log, start_time: Duration::ZERO };
+        let mut broker = Self { child, address, log: log.to_owned(), start_time: Duration::ZERO };
         broker.wait_for_first_answer(began)?;
         broker.start_time = began.elapsed();
         Ok(broker)
@@ -110,7 +126,8 @@ impl Broker {
         let began = Instant::now();
         loop {
             if let Some(status) = self.child.try_wait()? {
-                ensure!(status.success(), "the broker ended with {status}: {}", self.log_tail());
+                let ended_well = status.success() || status.code() == Some(JVM_TERMINATED);
+                ensure!(ended_well, "the broker ended with {status}: {}", self.log_tail());
                 return Ok(());
             }
             ensure!(began.elapsed() < STOP_LIMIT, "the broker did not stop: {}", self.log_tail());

@@ -1,0 +1,305 @@
+//! What a comparison found, as it is kept: every value of every run.
+
+use serde::{Deserialize, Serialize};
+
+use super::about::About;
+use crate::flow::{Flow, Outcome};
+use crate::stats::{LatencySummary, Profile, Spread};
+use crate::workload::{From, Workload};
+
+/// The two that are compared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Side {
+    Corelane,
+    Kafka,
+}
+
+impl Side {
+    pub const BOTH: [Self; 2] = [Self::Corelane, Self::Kafka];
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Corelane => "Corelane",
+            Self::Kafka => "Kafka",
+        }
+    }
+}
+
+/// Everything a comparison says.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Results {
+    pub about: About,
+    pub workloads: Vec<Measured>,
+    /// What failed, and why.
+    pub failures: Vec<String>,
+}
+
+/// One workload and its pairs.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Measured {
+    pub workload: Workload,
+    /// The rate that the share of Kafka's came to.
+    pub batches_per_second: Option<f64>,
+    pub pairs: Vec<Pair>,
+}
+
+/// Both sides right after each other.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Pair {
+    pub corelane: Option<Run>,
+    pub kafka: Option<Run>,
+    pub ceiling: Option<CeilingRun>,
+}
+
+/// One side, one run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Run {
+    pub outcome: Outcome,
+    /// From starting the process to its first answer.
+    pub start_ms: f64,
+    /// How long it took after the run until the kernel had written all to the disk.
+    pub flush_seconds: f64,
+    /// Whether the machine's caches were dropped before.
+    pub caches_dropped: bool,
+}
+
+/// The bare program with the same bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct CeilingRun {
+    pub mb_per_second: f64,
+    pub cpu_seconds_per_gb: Option<f64>,
+}
+
+/// A figure that every run has, or not.
+#[derive(Debug, Clone, Copy)]
+pub struct Figure {
+    pub name: &'static str,
+    pub unit: &'static str,
+    /// Digits behind the point.
+    pub digits: usize,
+    pub more_is_better: bool,
+    pub of: fn(&Run) -> Option<f64>,
+}
+
+fn produced(run: &Run) -> Option<&Flow> {
+    run.outcome.produced.as_ref()
+}
+
+fn consumed(run: &Run) -> Option<&Flow> {
+    run.outcome.consumed.as_ref()
+}
+
+fn request(run: &Run) -> Option<LatencySummary> {
+    Some(produced(run)?.latency.as_ref()?.summary)
+}
+
+fn fetch(run: &Run) -> Option<LatencySummary> {
+    Some(consumed(run)?.latency.as_ref()?.summary)
+}
+
+fn end_to_end(run: &Run) -> Option<LatencySummary> {
+    run.outcome.end_to_end.as_ref().map(|profile| profile.summary)
+}
+
+const fn rate(
+    name: &'static str,
+    unit: &'static str,
+    digits: usize,
+    of: fn(&Run) -> Option<f64>,
+) -> Figure {
+    Figure { name, unit, digits, more_is_better: true, of }
+}
+
+const fn cost(
+    name: &'static str,
+    unit: &'static str,
+    digits: usize,
+    of: fn(&Run) -> Option<f64>,
+) -> Figure {
+    Figure { name, unit, digits, more_is_better: false, of }
+}
+
+pub const PRODUCED: Figure =
+    rate("produced", "MB/s", 1, |run| Some(produced(run)?.mb_per_second()));
+const PRODUCED_RECORDS: Figure =
+    rate("produced", "records/s", 0, |run| Some(produced(run)?.records_per_second()));
+const ANSWERS: Figure =
+    rate("produce answers", "/s", 0, |run| Some(produced(run)?.requests_per_second()));
+pub const CONSUMED: Figure =
+    rate("consumed", "MB/s", 1, |run| Some(consumed(run)?.mb_per_second()));
+pub const PRODUCE_P99: Figure =
+    cost("produce p99", "ms", 3, |run| Some(request(run)?.p99_us / 1e3));
+pub const FETCH_P99: Figure = cost("fetch p99", "ms", 3, |run| Some(fetch(run)?.p99_us / 1e3));
+pub const END_TO_END_P99: Figure =
+    cost("end to end p99", "ms", 3, |run| Some(end_to_end(run)?.p99_us / 1e3));
+const END_TO_END_P999: Figure =
+    cost("end to end p99.9", "ms", 3, |run| Some(end_to_end(run)?.p999_us / 1e3));
+pub const CPU_PER_GB: Figure =
+    cost("broker CPU", "s/GB", 3, |run| run.outcome.broker_cpu_seconds_per_gb());
+
+/// All figures, in the order of the report.
+pub const FIGURES: &[Figure] = &[
+    PRODUCED,
+    PRODUCED_RECORDS,
+    ANSWERS,
+    CONSUMED,
+    cost("produce p50", "ms", 3, |run| Some(request(run)?.p50_us / 1e3)),
+    PRODUCE_P99,
+    cost("produce p99.9", "ms", 3, |run| Some(request(run)?.p999_us / 1e3)),
+    cost("produce p99.99", "ms", 3, |run| Some(request(run)?.p9999_us / 1e3)),
+    cost("produce max", "ms", 1, |run| Some(request(run)?.max_us / 1e3)),
+    cost("due and not sent in time", "requests", 0, |run| {
+        produced(run)?.sent_late.as_ref()?;
+        Some(produced(run)?.unsent as f64)
+    }),
+    cost("client's own lateness p99", "ms", 3, |run| {
+        Some(produced(run)?.sent_late.as_ref()?.summary.p99_us / 1e3)
+    }),
+    cost("fetch p50", "ms", 3, |run| Some(fetch(run)?.p50_us / 1e3)),
+    FETCH_P99,
+    cost("end to end p50", "ms", 3, |run| Some(end_to_end(run)?.p50_us / 1e3)),
+    END_TO_END_P99,
+    END_TO_END_P999,
+    cost("end to end p99.99", "ms", 3, |run| Some(end_to_end(run)?.p9999_us / 1e3)),
+    cost("end to end max", "ms", 1, |run| Some(end_to_end(run)?.max_us / 1e3)),
+    CPU_PER_GB,
+    cost("broker CPU", "s", 2, |run| Some(run.outcome.broker.as_ref()?.cpu_seconds)),
+    cost("client CPU", "s", 2, |run| Some(run.outcome.client.cpu_seconds)),
+    cost("resident at most, since the start", "MiB", 0, |run| {
+        Some(run.outcome.broker.as_ref()?.peak_rss_bytes as f64 / f64::from(1 << 20))
+    }),
+    cost("context switches", "/MB", 1, |run| {
+        let switches = run.outcome.broker.as_ref()?.switches?;
+        per_mb(switches.voluntary + switches.involuntary, run)
+    }),
+    cost("system calls", "/MB", 1, |run| per_mb(run.outcome.system_calls?, run)),
+    cost("read and written on disks by the broker", "MB", 0, |run| {
+        let io = run.outcome.broker.as_ref()?.io?;
+        Some((io.disk_read_bytes + io.disk_written_bytes) as f64 / 1e6)
+    }),
+    cost("left to the kernel to flush, after the run", "s", 2, |run| Some(run.flush_seconds)),
+    cost("start to first answer", "ms", 0, |run| Some(run.start_ms)),
+];
+
+fn per_mb(count: u64, run: &Run) -> Option<f64> {
+    let bytes = run.outcome.bytes();
+    (bytes > 0).then(|| count as f64 / (bytes as f64 / 1e6))
+}
+
+impl Pair {
+    pub fn side(&self, side: Side) -> Option<&Run> {
+        match side {
+            Side::Corelane => self.corelane.as_ref(),
+            Side::Kafka => self.kafka.as_ref(),
+        }
+    }
+
+    pub fn set(&mut self, side: Side, run: Run) {
+        match side {
+            Side::Corelane => self.corelane = Some(run),
+            Side::Kafka => self.kafka = Some(run),
+        }
+    }
+}
+
+impl Measured {
+    /// The figure that the workload is about.
+    pub fn headline(&self) -> Figure {
+        let consume = self.workload.consume.as_ref();
+        let produce = self.workload.produce.as_ref();
+        let small = produce.is_some_and(|load| load.record_bytes <= 200);
+        match (self.workload.is_open_loop(), consume) {
+            (true, Some(consume)) if consume.from == From::Tail => END_TO_END_P999,
+            (true, _) => PRODUCE_P99,
+            (false, Some(_)) => CONSUMED,
+            (false, None) if small && produce.is_some_and(|load| load.batch_bytes < 1024) => {
+                ANSWERS
+            }
+            (false, None) if small => PRODUCED_RECORDS,
+            (false, None) => PRODUCED,
+        }
+    }
+
+    /// The latency that goes with it.
+    pub fn latency(&self) -> Figure {
+        match (self.headline().name, &self.workload.produce) {
+            ("end to end p99.9", _) => END_TO_END_P99,
+            (_, Some(_)) => PRODUCE_P99,
+            (_, None) => FETCH_P99,
+        }
+    }
+
+    pub fn values(&self, side: Side, figure: &Figure) -> Vec<f64> {
+        self.pairs.iter().filter_map(|pair| (figure.of)(pair.side(side)?)).collect()
+    }
+
+    pub fn spread(&self, side: Side, figure: &Figure) -> Option<Spread> {
+        Spread::of(&self.values(side, figure))
+    }
+
+    /// How many times better Corelane is, within each pair: above 1 it is ahead, below Kafka is.
+    pub fn ratios(&self, figure: &Figure) -> Vec<f64> {
+        let ratio = |pair: &Pair| {
+            let corelane = (figure.of)(pair.corelane.as_ref()?)?;
+            let kafka = (figure.of)(pair.kafka.as_ref()?)?;
+            let (over, under) =
+                if figure.more_is_better { (corelane, kafka) } else { (kafka, corelane) };
+            (under > 0.0 && over > 0.0).then(|| over / under)
+        };
+        self.pairs.iter().filter_map(ratio).collect()
+    }
+
+    pub fn ratio(&self, figure: &Figure) -> Option<Spread> {
+        Spread::of(&self.ratios(figure))
+    }
+
+    /// The side's part of the bare program's MB/s, within each pair.
+    pub fn of_the_ceiling(&self, side: Side) -> Option<Spread> {
+        let flow = |run: &Run| produced(run).or(consumed(run)).map(Flow::mb_per_second);
+        let part = |pair: &Pair| {
+            let ceiling = pair.ceiling?.mb_per_second;
+            (ceiling > 0.0).then(|| Some(flow(pair.side(side)?)? / ceiling))?
+        };
+        Spread::of(&self.pairs.iter().filter_map(part).collect::<Vec<_>>())
+    }
+
+    /// The latency curves of a side, one for each run: end to end where there is such, else of
+    /// produce requests, else of fetches.
+    pub fn curves(&self, side: Side) -> Vec<&Profile> {
+        let of = |pair| -> Option<&Profile> {
+            let outcome = &Pair::side(pair, side)?.outcome;
+            let flow = outcome.produced.as_ref().or(outcome.consumed.as_ref());
+            outcome.end_to_end.as_ref().or(flow?.latency.as_ref())
+        };
+        self.pairs.iter().filter_map(of).collect()
+    }
+}
+
+impl Results {
+    /// Where Kafka is ahead, by the median: workload, figure and how many times.
+    pub fn kafka_ahead(&self) -> Vec<(&str, &'static str, f64)> {
+        const TELLING: [Figure; 8] = [
+            PRODUCED,
+            CONSUMED,
+            PRODUCE_P99,
+            FETCH_P99,
+            END_TO_END_P99,
+            END_TO_END_P999,
+            CPU_PER_GB,
+            ANSWERS,
+        ];
+        let mut ahead = Vec::new();
+        for measured in &self.workloads {
+            for figure in TELLING {
+                // At a rate that is set, how much goes through tells nothing.
+                let set = measured.workload.is_open_loop() && figure.more_is_better;
+                let Some(ratio) = measured.ratio(&figure).filter(|_| !set) else { continue };
+                if ratio.median < 1.0 {
+                    ahead.push((measured.workload.name.as_str(), figure.name, 1.0 / ratio.median));
+                }
+            }
+        }
+        ahead
+    }
+}
