@@ -1,6 +1,7 @@
 """Asks a real Apache Kafka and Corelane the same, and compares the answers field by field.
 
     scripts/parity [--binary FILE] [--kafka VERSION] [--only API] [--case NAME|N] [--json FILE] [--record]
+    scripts/parity tools [--only topics]   the same with Kafka's shell tools
     scripts/parity docs [--check]      the page of differences from the table
 """
 
@@ -17,7 +18,7 @@ import table  # noqa: E402
 
 def arguments():
     parser = argparse.ArgumentParser(prog="scripts/parity", description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("what", nargs="?", choices=["requests", "docs"], default="requests")
+    parser.add_argument("what", nargs="?", choices=["requests", "tools", "docs"], default="requests")
     parser.add_argument("--binary", default=str(HERE.parent.parent / "target/release/corelane"))
     parser.add_argument("--kafka", default="4.1.1", help="version of Apache Kafka, from Maven")
     parser.add_argument("--seed", type=int, default=1, help="of what is drawn of older versions' cases")
@@ -36,4 +37,4 @@ if __name__ == "__main__":
     if args.what == "docs":
         table.write_docs(args.check)
     else:
-        sys.exit(run.requests(args))
+        sys.exit(run.tools(args) if args.what == "tools" else run.requests(args))

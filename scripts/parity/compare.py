@@ -8,18 +8,17 @@ import records
 from schema import ZERO_UUID
 
 # Topics and groups that a case made for itself; lists of all leave them out.
-MADE_BY_CASES = re.compile(r"\D.*[^-\d]\d+")
+MADE_BY_CASES = re.compile(r".*[^-\d]\d+")
 UUID_IN_TEXT = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}|(?<=-)[A-Za-z0-9_-]{22}(?!\S)")
 
 # What cannot be the same in two brokers: (API, path of the field, what becomes of it). `shown` keeps
-# only whether there is a value beside -1, 0, "" and null.
+# only whether there is a value beside -1, 0, "" and null, `id` beside -1.
 NORMAL = [
     ("*", "*.Host", "shown"), ("*", "Host", "shown"), ("*", "*.ClientHost", "shown"),
     ("*", "*.Port", "shown"), ("*", "Port", "shown"),
     ("*", "ClusterId", "shown"),
     ("ApiVersions", "FinalizedFeaturesEpoch", "shown"),
-    ("InitProducerId", "ProducerId", "shown"),
-    ("*", "*.ProducerId", "shown"),
+    ("*", "ProducerId", "id"), ("*", "*.ProducerId", "id"),
     ("*", "*.TransactionStartTimeMs", "shown"), ("*", "*.LastTimestamp", "shown"),
     ("Produce", "*.LogAppendTimeMs", "shown"),
     ("Fetch", "SessionId", "shown"),
@@ -31,16 +30,16 @@ NORMAL = [
     ("GetTelemetrySubscriptions", "SubscriptionId", "shown"),
 ]
 KEYS = (
-    "Name", "TopicName", "Topic", "TopicId", "GroupId", "ResourceType", "ResourceName", "PartitionIndex", "Partition",
+    "BaseOffset", "FirstOffset", "Name", "TopicName", "Topic", "TopicId", "GroupId", "ResourceType", "ResourceName", "PartitionIndex", "Partition",
     "PartitionId", "ConfigName", "ApiKey", "TransactionalId", "MemberId", "GroupInstanceId", "Key", "NodeId", "BrokerId",
-    "LogDir", "Feature", "ProducerId", "BaseOffset", "FirstOffset",
+    "LogDir", "Feature", "ProducerId",
 )
 
 
 class Normaliser:
-    def __init__(self, side, api):
-        self.side, self.api = side, api
-        self.rules = [(path, what) for which, path, what in NORMAL if fnmatchcase(api.name, which)]
+    def __init__(self, side, exchange):
+        self.side, self.api, self.asked = side, exchange.api, str(exchange.body)
+        self.rules = [(path, what) for which, path, what in NORMAL if fnmatchcase(self.api.name, which)]
 
     def message(self, body):
         body = self.struct(self.api.response.fields, body, "")
@@ -56,15 +55,15 @@ class Normaliser:
         if field.element == "records":
             return records.summary(value)
         if field.is_list:
-            entries = [self.one(field, entry, path) for entry in value]
-            return [e for e in entries if not self.is_of_another_case(e)] if len(entries) > 1 else entries
+            entries = (self.one(field, entry, path) for entry in value)
+            return [entry for entry in entries if not self.is_of_another_case(entry)]
         return self.one(field, value, path)
 
     def is_of_another_case(self, entry):
         if not isinstance(entry, dict):
             return False
         name = entry.get("Name") or entry.get("GroupId") or entry.get("TransactionalId")
-        return isinstance(name, str) and MADE_BY_CASES.fullmatch(name) is not None
+        return isinstance(name, str) and MADE_BY_CASES.fullmatch(name) is not None and name not in self.asked
 
     def one(self, field, value, path):
         if field.fields is not None:
@@ -84,7 +83,8 @@ class Normaliser:
         if what == "directory":
             dirs = [str(d) for d in self.side.broker.dirs]
             return f"<dir {dirs.index(value)}>" if value in dirs else value
-        return value if value in (-1, 0, "", None, ZERO_UUID) else "<shown>"
+        nothing = (-1,) if what == "id" else (-1, 0, "", None, ZERO_UUID)
+        return value if value in nothing else "<shown>"
 
     def uuid(self, value):
         if value == ZERO_UUID:
@@ -140,7 +140,7 @@ def differences(exchange, sides):
     out = []
     if kafka.header_version != corelane.header_version:
         out.append(Difference("(header version)", kafka.header_version, corelane.header_version))
-    bodies = [Normaliser(side, exchange.api).message(answer.body) for side, answer in zip(sides, (kafka, corelane))]
+    bodies = [Normaliser(side, exchange).message(answer.body) for side, answer in zip(sides, (kafka, corelane))]
     _compare(out, "", *bodies)
     return out
 

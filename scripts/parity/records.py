@@ -75,6 +75,7 @@ def summary(data):
         names = ("Attributes", "LastOffsetDelta", "FirstTimestamp", "MaxTimestamp", "ProducerId", "ProducerEpoch",
                  "BaseSequence", "Count")
         fields.update(zip(names, (one.number(form) for form in "hiqqqhii")))
+        fields["ProducerId"] = -1 if fields["ProducerId"] == -1 else "<shown>"
         if fields["Attributes"] & 0x20:
             fields["FirstTimestamp"] = fields["MaxTimestamp"] = "of the marker"
         fields["Records"] = one.rest().hex() if len(one.rest()) < 2000 else f"{len(one.rest())} bytes"

@@ -15,6 +15,7 @@ import records
 import scenarios
 import schema
 import table
+import tools as shell_tools
 from session import Session, Side, TopicId
 
 
@@ -50,6 +51,28 @@ class Report:
         where = traceback.extract_tb(error.__traceback__)[-1]
         print(f"\n{case}: stopped at {Path(where.filename).name}:{where.lineno}: {error!r}", file=sys.stderr)
         self.counts["open"] += 1
+
+
+def tools(args):
+    """Kafka's shell tools against both."""
+    classes = brokers.class_path(args.kafka)
+    entries = table.load()
+    running, runner = [], None
+    try:
+        running.append(brokers.start_kafka(classes))
+        running.append(brokers.start_corelane(Path(args.binary).resolve()))
+        runner = shell_tools.Runner(classes)
+        for broker in running:
+            broker.await_ready()
+        counts = shell_tools.compare(runner, running, args.only, entries, args.show)
+    finally:
+        for one in [runner, *running]:
+            if one:
+                one.stop()
+    print(" ".join(f"{name} {count}" for name, count in counts.items()))
+    if args.record and not args.only:
+        table.record("tools", counts, args.kafka, datetime.date.today())
+    return 1 if counts["open"] else 0
 
 
 def requests(args):

@@ -12,8 +12,9 @@ ANSWER_SECONDS = 2.0
 PATIENCE_SECONDS = 1.5
 # While the other one has answered already.
 LATE_SECONDS = 5.0
-# Errors that Kafka gives while something of its own is under way; asked again, for a while.
-TRANSIENT = {14, 15, 16, 51}
+# Errors that Kafka gives while something of its own is under way; asked again, for a while. (Not the
+# leader: one that has not heard yet that it leads a new partition.)
+TRANSIENT = {6, 14, 15, 16, 51}
 
 
 class Both:
@@ -334,10 +335,39 @@ class Session:
                 topics = [{"Name": name} for name in names[at:at + 200]]
                 side.ask("DeleteTopics", 6, {"Topics": topics, "TimeoutMs": 30000}, seconds=60)
 
+    def gone(self, name):
+        """Waits until neither knows a topic."""
+        for side in self.sides:
+            for _ in range(200):
+                if side.metadata([name])["Topics"][0]["ErrorCode"] == 3:
+                    break
+                time.sleep(0.02)
+
+    def pause(self, seconds=0.2):
+        """For what takes effect a moment after it was answered."""
+        time.sleep(seconds)
+
+    def until_rebalancing(self, heartbeat):
+        """Waits until a member is told that its group rebalances."""
+        for side in self.sides:
+            for _ in range(100):
+                if side.ask("Heartbeat", 4, heartbeat)["ErrorCode"] == 27:
+                    break
+                time.sleep(0.02)
+
+    def until_ended(self, transactional_id):
+        """Waits until a transaction's markers are written."""
+        for side in self.sides:
+            for _ in range(200):
+                states = side.ask("DescribeTransactions", 0, {"TransactionalIds": [transactional_id]})
+                if states["TransactionStates"][0]["TransactionState"].startswith(("Complete", "Empty")):
+                    break
+                time.sleep(0.02)
+
     def warm_up(self):
         """Lets both make their internal topics and load their coordinators."""
         for side in self.sides:
-            for kind, key in ((0, "warm"), (1, "warm"), (2, f"warm:{side.topic_id('alpha')}:0")):
+            for kind, key in ((0, "warm"), (1, "warm"), (2, "warm:" + "A" * 21 + "Q:0")):
                 for attempt in range(200):
                     body = side.ask("FindCoordinator", 6, {"KeyType": kind, "CoordinatorKeys": [key]})
                     if body and body["Coordinators"][0]["ErrorCode"] == 0:
@@ -367,5 +397,5 @@ def is_transient(answer):
 
 def has_error(value, codes):
     if isinstance(value, dict):
-        return value.get("ErrorCode") in codes or any(has_error(one, codes) for one in value.values())
+        return value.get("ErrorCode", value.get("PartitionErrorCode")) in codes or any(has_error(one, codes) for one in value.values())
     return isinstance(value, list) and any(has_error(one, codes) for one in value)

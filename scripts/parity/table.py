@@ -15,7 +15,7 @@ class Entry:
         if unknown or not {"id", "reason"} <= set(spec):
             raise SystemExit(f"differences.toml: {spec.get('id')}: id and reason are needed, {unknown or 'nothing'} unknown")
         self.id, self.reason = spec["id"], " ".join(spec["reason"].split())
-        self.tool = spec.get("tool", "")
+        self.tool = _list(spec["tool"]) if "tool" in spec else []
         self.apis = _list(spec.get("api", [] if self.tool else "*"))
         self.cases = _list(spec.get("case", "*"))
         self.fields = _list(spec.get("field", "*"))
@@ -23,10 +23,19 @@ class Entry:
         self.used = 0
 
     def covers(self, api, case, difference):
-        return (
+        return not self.tool and (
             _any(api, self.apis) and _any(case, self.cases) and _any(difference.path, self.fields)
             and _any(difference.kafka, self.kafka) and _any(difference.corelane, self.corelane)
         )
+
+
+    def covers_lines(self, kafka, corelane):
+        """Whether all lines of a tool's output that only one broker has are these."""
+        return all(_any(line, self.kafka) for line in kafka) and all(_any(line, self.corelane) for line in corelane)
+
+
+def fits(text, patterns):
+    return _any(text, patterns)
 
 
 def _list(value):
@@ -72,7 +81,7 @@ def page(entries):
         lines += ["", f"Beside Apache Kafka {counts['kafka']}, on {counts['date']}.", ""]
     lines += ["| difference | where | Kafka | Corelane | why |", "| --- | --- | --- | --- | --- |"]
     for e in entries:
-        where = f"`{e.tool}`" if e.tool else ", ".join(e.apis) + ": " + ", ".join(f"`{f}`" for f in e.fields)
+        where = ", ".join(f"`kafka-{tool}`" for tool in e.tool) if e.tool else ", ".join(e.apis) + ": " + ", ".join(f"`{f}`" for f in e.fields)
         where = where.replace("*: `*`", "everywhere").replace("*: ", "all APIs: ")
         cells = [e.id, where, ", ".join(e.kafka), ", ".join(e.corelane), e.reason]
         lines.append("| " + " | ".join(_cell(cell) for cell in cells) + " |")

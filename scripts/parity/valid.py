@@ -10,6 +10,8 @@ from session import LogDir, TopicId
 SUBSCRIPTION = b"\0\1\0\0\0\1\0\5alpha\xff\xff\xff\xff\0\0\0\0"
 ASSIGNMENT = b"\0\1\0\0\0\1\0\5alpha\0\0\0\1\0\0\0\0\xff\xff\xff\xff"
 UNKNOWN_ID = "00000000-0000-0000-0000-00000000beef"
+# An id as Kafka prints it, which members of share groups call themselves.
+MEMBER = "AAAAAAAAAAAAAAAAAAAAAQ"
 
 
 def produce(n, made):
@@ -119,7 +121,7 @@ def alter_configs(n, made):
 
 
 def share_fetch(n, made):
-    return {"GroupId": f"g{n}", "MemberId": UNKNOWN_ID, "MaxWaitMs": 20, "MinBytes": 1, "MaxBytes": 1 << 20,
+    return {"GroupId": f"g{n}", "MemberId": MEMBER, "MaxWaitMs": 20, "MinBytes": 1, "MaxBytes": 1 << 20,
             "MaxRecords": 10, "BatchSize": 10,
             "Topics": [{"TopicId": TopicId("alpha"), "Partitions": [{"PartitionIndex": 0}]}]}
 
@@ -127,7 +129,7 @@ def share_fetch(n, made):
 def share_acknowledge(n, made):
     judged = {"PartitionIndex": 0, "AcknowledgementBatches": [
         {"FirstOffset": 0, "LastOffset": 0, "AcknowledgeTypes": [1]}]}
-    return {"GroupId": f"g{n}", "MemberId": UNKNOWN_ID, "ShareSessionEpoch": 1,
+    return {"GroupId": f"g{n}", "MemberId": MEMBER, "ShareSessionEpoch": 1,
             "Topics": [{"TopicId": TopicId("alpha"), "Partitions": [judged]}]}
 
 
@@ -169,7 +171,7 @@ TEMPLATES = {
     "AlterReplicaLogDirs": ("topic", lambda n, made: {
         "Dirs": [{"Path": LogDir(0), "Topics": [{"Name": f"t{n}", "Partitions": [0]}]}]}),
     "DescribeLogDirs": ("", lambda n, made: {"Topics": [{"Topic": "alpha", "Partitions": [0, 1, 2]}]}),
-    "CreatePartitions": ("topic", lambda n, made: {"Topics": [{"Name": f"t{n}", "Count": 3}], "TimeoutMs": 5000}),
+    "CreatePartitions": ("topic", lambda n, made: {"Topics": [{"Name": f"t{n}", "Count": 3, "Assignments": None}], "TimeoutMs": 5000}),
     "DeleteGroups": ("group", lambda n, made: {"GroupsNames": [f"g{n}"]}),
     "OffsetDelete": ("group", lambda n, made: {
         "GroupId": f"g{n}", "Topics": [{"Name": "alpha", "Partitions": [{"PartitionIndex": 0}]}]}),
@@ -196,7 +198,7 @@ TEMPLATES = {
     "ConsumerGroupHeartbeat": ("", consumer_heartbeat),
     "ConsumerGroupDescribe": ("", lambda n, made: {"GroupIds": ["grp"]}),
     "ShareGroupHeartbeat": ("", lambda n, made: {
-        "GroupId": f"g{n}", "MemberId": f"member-{n}", "SubscribedTopicNames": ["alpha"]}),
+        "GroupId": f"g{n}", "MemberId": MEMBER, "SubscribedTopicNames": ["alpha"]}),
     "ShareGroupDescribe": ("", lambda n, made: {"GroupIds": ["grp"]}),
     "ShareFetch": ("", share_fetch),
     "ShareAcknowledge": ("", share_acknowledge),
