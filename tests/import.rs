@@ -9,6 +9,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
+use kafka_protocol::messages::fetch_request::{FetchPartition, FetchTopic};
 use kafka_protocol::messages::offset_fetch_request::OffsetFetchRequestGroup;
 use kafka_protocol::messages::offset_for_leader_epoch_request::{
     OffsetForLeaderPartition, OffsetForLeaderTopic,
@@ -107,6 +108,28 @@ fn epoch_end(broker: &Broker, epoch: i32) -> (i32, i64) {
     (answer.leader_epoch, answer.end_offset)
 }
 
+/// What is said to a client that has read a record of `epoch` before `offset`: an error code, or where
+/// the log parts from that; records come otherwise.
+fn fetch_behind(broker: &Broker, offset: i64, epoch: i32) -> (i16, Option<(i32, i64)>) {
+    let partition = FetchPartition::default()
+        .with_fetch_offset(offset)
+        .with_last_fetched_epoch(epoch)
+        .with_partition_max_bytes(1 << 20);
+    let topic = FetchTopic::default()
+        .with_topic(TopicName(StrBytes::from_static_str("events")))
+        .with_partitions(vec![partition]);
+    let request = FetchRequest::default().with_max_bytes(1 << 20).with_topics(vec![topic]);
+    let answer: FetchResponse = broker.client().ask(ApiKey::Fetch, 12, &request);
+    let answer = &answer.responses[0].partitions[0];
+    let end = &answer.diverging_epoch;
+    let diverging = (end.epoch >= 0).then_some((end.epoch, end.end_offset));
+    let has_records = answer.records.as_ref().is_some_and(|records| !records.is_empty());
+    assert_eq!(has_records, diverging.is_none() && answer.error_code == 0);
+    (answer.error_code, diverging)
+}
+
+const OFFSET_OUT_OF_RANGE: i16 = 1;
+
 /// What the group `readers` had read when it committed: records of partition 2 of `events` alone.
 const KAFKA_COMMITTED: i64 = 500;
 
@@ -161,6 +184,15 @@ fn what_kafka_held_is_read_from_us_and_goes_on() {
         assert_eq!(committed(&broker), KAFKA_COMMITTED);
         broker.run(&["produce", "events", "--partition", "0"], b"more\n");
         assert_eq!(epoch_end(&broker, 2), (2, 1051));
+        for (offset, epoch, expected) in [
+            (900, 0, (0, None)),
+            (1020, 0, (0, Some((0, 1000)))),
+            (1020, 2, (0, None)),
+            (5000, 2, (0, Some((2, 1051)))),
+            (900, 7, (OFFSET_OUT_OF_RANGE, None)),
+        ] {
+            assert_eq!(fetch_behind(&broker, offset, epoch), expected, "{offset} {epoch}");
+        }
         broker.run(&["topic", "delete", "compacted", "--yes"], b"");
         broker.stop();
         assert_eq!(kafka.files(), before, "Kafka's files are as they were");

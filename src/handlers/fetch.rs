@@ -51,6 +51,7 @@ async fn read(
                 offset: ask.fetch_offset,
                 max_bytes: ask.max_bytes.max(0) as usize,
                 leader_epoch: ask.current_leader_epoch,
+                last_fetched_epoch: ask.last_fetched_epoch,
             };
             groups.add(owner, place, entry);
         }
@@ -125,6 +126,7 @@ fn fill(answer: &mut PartitionData, outcome: FetchOutcome) {
     answer.last_stable_offset = outcome.last_stable_offset;
     answer.log_start_offset = outcome.log_start_offset;
     answer.aborted = Some(outcome.aborted);
+    answer.diverging = outcome.diverging;
     answer.records = outcome.records;
 }
 

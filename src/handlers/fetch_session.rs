@@ -120,7 +120,10 @@ impl FetchSessions {
         let key = (topic.clone(), data.partition);
         let Some(partition) = session.partitions.get_mut(&key) else { return true };
         let told = Some((data.high_watermark, data.log_start_offset));
-        let news = partition.told != told || !data.records.is_empty() || data.error_code != 0;
+        let news = partition.told != told
+            || !data.records.is_empty()
+            || data.error_code != 0
+            || data.diverging.is_some();
         // After an error everything is said again.
         partition.told = if data.error_code == 0 { told } else { None };
         news

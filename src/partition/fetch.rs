@@ -11,7 +11,7 @@ use corelane_shards::log::batch::BatchHeader;
 use corelane_shards::log::{EndWatcher, MoreBytes};
 use corelane_shards::runtime::timeout;
 
-use super::{error_code, FetchEntry, FetchGroup, FetchOutcome, PartitionTable};
+use super::{error_code, FetchEntry, FetchGroup, FetchOutcome, Partition, PartitionTable};
 use crate::wire::ErrorCode;
 
 /// What a waiting fetch is woken by: enough new bytes, a failed log, or a call for an answer now.
@@ -95,7 +95,7 @@ pub async fn fetch(
     loop {
         let outcomes = read_all(table, group).await;
         let bytes: usize = outcomes.iter().flat_map(|o| &o.records).map(Bytes::len).sum();
-        let failed = outcomes.iter().any(|o| o.error_code != 0);
+        let failed = outcomes.iter().any(|o| o.error_code != 0 || o.diverging.is_some());
         let left = deadline.saturating_duration_since(Instant::now());
         if bytes >= group.min_bytes || failed || left.is_zero() || watch.answer_now.get() {
             return outcomes;
@@ -155,6 +155,7 @@ async fn read_one(
     let partition = table.find(&entry.key)?;
     partition.check_epoch(entry.leader_epoch)?;
     let log = &partition.log;
+    let diverging = diverging(&partition, entry).await?;
     let (high_watermark, last_stable_offset) = (log.safe_end(), log.last_stable());
     let end = if read_committed { last_stable_offset } else { high_watermark };
     let failed = |error: corelane_shards::log::LogError| {
@@ -164,9 +165,12 @@ async fn read_one(
         }
         code
     };
-    let records = match log.read_cached(entry.offset, end, limit, at_least_one).map_err(failed)? {
-        Some(records) => records,
-        None => log.read(entry.offset, end, limit, at_least_one).await.map_err(failed)?,
+    let records = match diverging {
+        Some(_) => Vec::new(),
+        None => match log.read_cached(entry.offset, end, limit, at_least_one).map_err(failed)? {
+            Some(records) => records,
+            None => log.read(entry.offset, end, limit, at_least_one).await.map_err(failed)?,
+        },
     };
     let aborted = match last_offset(&records) {
         Some(last) if read_committed => log.aborted_between(entry.offset, last + 1),
@@ -178,8 +182,25 @@ async fn read_one(
         last_stable_offset,
         log_start_offset: log.log_start(),
         aborted: aborted.iter().map(|one| (one.producer_id, one.first_offset)).collect(),
+        diverging,
         records,
     })
+}
+
+/// Where the log parts from what the client has read (KIP-320, KIP-595), if it does.
+async fn diverging(
+    partition: &Partition,
+    entry: &FetchEntry,
+) -> Result<Option<(i32, i64)>, ErrorCode> {
+    let (fetched, current) = (entry.last_fetched_epoch, partition.leader_epoch.get());
+    let log = &partition.log;
+    if fetched < 0 || (fetched == current && entry.offset <= log.log_end()) {
+        return Ok(None);
+    }
+    let epochs = log.leader_epochs().await.map_err(|_| ErrorCode::KafkaStorageError)?;
+    let (epoch, end) =
+        epochs.end_of(fetched, current, log.log_end()).ok_or(ErrorCode::OffsetOutOfRange)?;
+    Ok((epoch < fetched || end < entry.offset).then_some((epoch, end)))
 }
 
 /// The last offset of whole batches, which may lie in several pieces.

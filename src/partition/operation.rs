@@ -151,6 +151,8 @@ pub struct FetchEntry {
     pub max_bytes: usize,
     /// −1 where the client does not say.
     pub leader_epoch: i32,
+    /// Of the record before `offset`, as the client read it; −1 where it does not say.
+    pub last_fetched_epoch: i32,
 }
 
 #[derive(Debug, Clone)]
@@ -162,6 +164,8 @@ pub struct FetchOutcome {
     /// Producer and first offset of aborted transactions that the records are part of, where only
     /// what is stable was read.
     pub aborted: Vec<(i64, i64)>,
+    /// What the client has read is not in this log: an epoch, and where it ends here.
+    pub diverging: Option<(i32, i64)>,
     pub records: Vec<Bytes>,
 }
 
@@ -174,6 +178,7 @@ impl FetchOutcome {
             last_stable_offset: -1,
             log_start_offset: -1,
             aborted: Vec::new(),
+            diverging: None,
             records: Vec::new(),
         }
     }

@@ -67,7 +67,7 @@ impl Partition {
     pub fn check_epoch(&self, claimed: i32) -> Result<(), ErrorCode> {
         let ours = self.leader_epoch.get();
         match claimed {
-            -1 => Ok(()),
+            claimed if claimed < 0 => Ok(()),
             claimed if claimed < ours => Err(ErrorCode::FencedLeaderEpoch),
             claimed if claimed > ours => Err(ErrorCode::UnknownLeaderEpoch),
             _ => Ok(()),

@@ -216,13 +216,16 @@ proptest! {
     }
 
     #[test]
-    fn fetch_answers_are_read_by_the_crate(topics in any_topics(), moved: bool, committed: bool) {
+    fn fetch_answers_are_read_by_the_crate(
+        topics in any_topics(), moved: bool, committed: bool, diverging: bool,
+    ) {
         for version in versions(ApiKey::Fetch) {
             let partition = |(index, records): &(i32, Option<Vec<u8>>)| {
                 let mut data = fetch::PartitionData::error(*index, 7);
                 (data.high_watermark, data.last_stable_offset, data.log_start_offset) = (8, 9, 10);
                 data.aborted = committed.then(|| vec![(1, 2), (3, 4)]);
                 data.current_leader = moved.then_some((3, 4));
+                data.diverging = diverging.then_some((5, 6));
                 let records = records.clone().unwrap_or_default();
                 // As the log gives them: in several slices.
                 data.records = records.chunks(33).map(Bytes::copy_from_slice).collect();
@@ -257,6 +260,9 @@ proptest! {
                     prop_assert_eq!(aborted, committed.then(|| vec![(1, 2), (3, 4)]));
                     let expected = records.clone().unwrap_or_default();
                     prop_assert_eq!(read.records.as_ref().map(|r| r.to_vec()), Some(expected));
+                    let end = if diverging && version >= 12 { (5, 6) } else { (-1, -1) };
+                    let told = &read.diverging_epoch;
+                    prop_assert_eq!((told.epoch, told.end_offset), end);
                     let leader = if moved && version >= 12 { (3, 4) } else { (-1, -1) };
                     let told = &read.current_leader;
                     prop_assert_eq!((told.leader_id.0, told.leader_epoch), leader);

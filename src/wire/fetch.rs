@@ -158,6 +158,8 @@ pub struct PartitionData {
     pub log_start_offset: i64,
     /// Producer id and first offset of each aborted transaction; `None` unless read committed.
     pub aborted: Option<Vec<(i64, i64)>>,
+    /// An epoch and where it ends, for a client that has read what is not in this log (KIP-595).
+    pub diverging: Option<(i32, i64)>,
     /// Leader's node id and epoch, for a client that asked the wrong one.
     pub current_leader: Option<(i32, i32)>,
     pub records: Vec<Bytes>,
@@ -173,6 +175,7 @@ impl PartitionData {
             last_stable_offset: -1,
             log_start_offset: -1,
             aborted: None,
+            diverging: None,
             current_leader: None,
             records: Vec::new(),
         }
@@ -244,14 +247,26 @@ fn encode_partition(
         pieces.push(out.buf.split().freeze());
         pieces.append(&mut partition.records);
     }
-    match partition.current_leader {
-        Some((id, epoch)) if version >= 12 => {
-            // One tagged field, number 1, of nine bytes: id, epoch, no tags of its own.
-            out.buf.put_slice(&[1, 1, 9]);
-            out.buf.put_i32(id);
-            out.buf.put_i32(epoch);
-            out.buf.put_u8(0);
-        }
-        _ => out.no_tags(),
+    match version >= 12 {
+        true => encode_tags(out, &partition),
+        false => out.no_tags(),
+    }
+}
+
+/// Each field that is there: its number, its length, what it holds, no tags of its own.
+fn encode_tags(out: &mut Writer, partition: &PartitionData) {
+    let count = partition.diverging.iter().count() + partition.current_leader.iter().count();
+    out.buf.put_u8(count as u8);
+    if let Some((epoch, end_offset)) = partition.diverging {
+        out.buf.put_slice(&[0, 13]);
+        out.buf.put_i32(epoch);
+        out.buf.put_i64(end_offset);
+        out.buf.put_u8(0);
+    }
+    if let Some((id, epoch)) = partition.current_leader {
+        out.buf.put_slice(&[1, 9]);
+        out.buf.put_i32(id);
+        out.buf.put_i32(epoch);
+        out.buf.put_u8(0);
     }
 }
