@@ -62,7 +62,7 @@ class Normaliser:
     def is_of_another_case(self, entry):
         if not isinstance(entry, dict):
             return False
-        name = entry.get("Name") or entry.get("GroupId") or entry.get("TransactionalId")
+        name = entry.get("Name") or entry.get("Topic") or entry.get("GroupId") or entry.get("TransactionalId")
         return isinstance(name, str) and MADE_BY_CASES.fullmatch(name) is not None and name not in self.asked
 
     def one(self, field, value, path):

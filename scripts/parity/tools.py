@@ -106,6 +106,7 @@ RUNS = [
     ("producer-perf-test", "--topic tools --num-records 5000 --record-size 100 --throughput -1 --producer-props PROPS", ""),
     ("consumer-perf-test", "--topic tools --messages 5000 --timeout 10000", ""),
     ("verifiable-producer", "--topic tools --max-messages 20 --throughput -1", ""),
+    ("verifiable-consumer", "--topic tools --group-id v --max-messages 20", ""),
     ("topics", "--delete --topic placed", ""),
     ("topics", "--delete --topic placed", ""),
     ("topics", "--delete --topic tools", ""),
@@ -125,7 +126,7 @@ NORMAL = [
     (r"\d+\.\d+ (records/sec|MB/sec|ms|MiB/sec)", r"<n> \1"), (r"\d+ ms", "<n> ms"), (r"\((<n>|\d+\.\d+) MB", "(<n> MB"),
     (r"PID \d+|ProducerId: \d+", "<pid>"), (r"0x[0-9a-f]+", "<hex>"), (r"Epoch: \d+", "Epoch: <n>"),
     (r"^<time>, <time>, [\d., -]+$", "<figures>"), (r'"partition":\d+,"offset":\d+', "<place>"), (r"\d+\.\d{3,}", "<n>"),
-    (r"^\d+ records sent.*", "<figures>"),
+    (r"^\d+ records sent.*", "<figures>"), (r'.*"name":"(records_consumed|offsets_committed|partitions_\w+)".*', r"\1"),
     (r"(/\S*)?/parity-(kafka|corelane)-\w+/d(\d)", r"<dir>"), (r"[ \t]+", " "),
 ]
 

@@ -14,6 +14,11 @@ UNKNOWN_ID = "00000000-0000-0000-0000-00000000beef"
 MEMBER = "AAAAAAAAAAAAAAAAAAAAAQ"
 
 
+def instance(n):
+    """An id of a client, which is asked by only once in a while."""
+    return UNKNOWN_ID[:-8] + f"{n:08d}"
+
+
 def produce(n, made):
     return {
         "Acks": -1, "TimeoutMs": 5000,
@@ -202,8 +207,8 @@ TEMPLATES = {
     "ShareGroupDescribe": ("", lambda n, made: {"GroupIds": ["grp"]}),
     "ShareFetch": ("", share_fetch),
     "ShareAcknowledge": ("", share_acknowledge),
-    "GetTelemetrySubscriptions": ("", lambda n, made: {"ClientInstanceId": UNKNOWN_ID}),
-    "PushTelemetry": ("", lambda n, made: {"ClientInstanceId": UNKNOWN_ID, "Metrics": b"x"}),
+    "GetTelemetrySubscriptions": ("", lambda n, made: {"ClientInstanceId": instance(n)}),
+    "PushTelemetry": ("", lambda n, made: {"ClientInstanceId": instance(n), "Metrics": b"x"}),
     "ListConfigResources": ("", lambda n, made: {"ResourceTypes": [2]}),
     "DescribeTopicPartitions": ("", lambda n, made: {
         "Topics": [{"Name": "alpha"}], "ResponsePartitionLimit": 10, "Cursor": None}),
