@@ -31,6 +31,9 @@ pub struct SinkArgs {
     pub blocks: Blocks,
     #[command(flatten)]
     pub load: Load,
+    /// Cores of the server, as 0,2,4-7; default: all
+    #[arg(long)]
+    pub server_cpus: Option<String>,
     /// Print JSON
     #[arg(long)]
     pub json: bool,
@@ -55,6 +58,9 @@ pub struct SourceArgs {
     /// Read the bytes directly from files made here, not from memory
     #[arg(long)]
     pub dir: Option<PathBuf>,
+    /// Cores of the server, as 0,2,4-7; default: all
+    #[arg(long)]
+    pub server_cpus: Option<String>,
     /// Print JSON
     #[arg(long)]
     pub json: bool,
@@ -84,13 +90,14 @@ pub fn produce(args: &SinkArgs) -> Result<ProduceReport> {
     // that runs past its reserved blocks goes on in a growing file.
     let share = args.load.bytes / connections as u64;
     let file_bytes = share + share / 4 + (16 << 20);
-    let server = Server::start(&ServerCommand::Sink(SinkOptions {
+    let sink = ServerCommand::Sink(SinkOptions {
         dir: dir.path().to_owned(),
         files: connections,
         file_bytes: file_bytes.next_multiple_of(super::BLOCK_BYTES as u64),
         durability: args.durability,
         blocks: args.blocks,
-    }))?;
+    });
+    let server = Server::start(&sink, args.server_cpus.as_deref())?;
     let request = Request { head: frames::head(batch.len()), batch, tail: &[] };
     let work = (0..connections)
         .map(|_| {
@@ -109,11 +116,12 @@ pub fn fetch(args: &SourceArgs) -> Result<FetchReport> {
     let wanted = (args.fetch_bytes as u32).to_be_bytes();
     let time = Duration::try_from_secs_f64(args.seconds)?;
     let share = args.bytes / u64::from(args.connections);
-    let server = Server::start(&ServerCommand::Source(SourceOptions {
+    let source = ServerCommand::Source(SourceOptions {
         dir: args.dir.clone(),
         files: usize::from(args.connections),
         file_bytes: share.clamp(args.fetch_bytes, LARGEST_FILE).next_multiple_of(args.fetch_bytes),
-    }))?;
+    });
+    let server = Server::start(&source, args.server_cpus.as_deref())?;
     let mut work = Vec::new();
     for _ in 0..args.connections {
         let mut connection = Connection::open(server.address())?;
@@ -144,7 +152,7 @@ pub fn echo(args: &EchoArgs) -> Result<LatencyReport> {
         frames::HEAD_LEN
     );
     let time = Duration::try_from_secs_f64(args.seconds)?;
-    let server = Server::start(&ServerCommand::Echo)?;
+    let server = Server::start(&ServerCommand::Echo, None)?;
     let mut connection = Connection::open(server.address())?;
     let payload = vec![0; args.message_bytes as usize - frames::HEAD_LEN];
     let mut head = frames::head(payload.len());

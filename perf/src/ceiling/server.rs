@@ -163,10 +163,19 @@ pub struct Server {
 }
 
 impl Server {
-    /// Starts this same program as a server and waits until it listens.
-    pub fn start(command: &ServerCommand) -> Result<Self> {
+    /// Starts this same program as a server, on these cores (as `taskset -c` takes them) or on all,
+    /// and waits until it listens.
+    pub fn start(command: &ServerCommand, cpus: Option<&str>) -> Result<Self> {
         let program = std::env::current_exe().context("cannot find this program's own file")?;
-        let mut child = Command::new(program)
+        let mut process = match cpus {
+            None => Command::new(program),
+            Some(cpus) => {
+                let mut taskset = Command::new("taskset");
+                taskset.args(["-c", cpus]).arg(program);
+                taskset
+            }
+        };
+        let mut child = process
             .arg("ceiling-server")
             .args(command.to_args())
             .stdin(Stdio::piped())

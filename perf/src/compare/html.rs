@@ -186,7 +186,7 @@ fn workload(measured: &Measured) -> Result<Markup> {
 /// The load in one sentence.
 fn load(measured: &Measured) -> String {
     let workload = &measured.workload;
-    let mut parts = vec![format!("{} partitions", workload.partitions)];
+    let mut parts = vec![format!("partitions: {}", workload.partitions)];
     if let Some(backlog) = &workload.backlog {
         let cold = if backlog.cold { ", cold" } else { "" };
         parts.push(format!("backlog of {}{cold}", human_bytes(backlog.bytes)));
@@ -214,8 +214,12 @@ fn load(measured: &Measured) -> String {
     }
     if let Some(consume) = &workload.consume {
         parts.push(format!(
-            "{} groups read, {} a request",
-            consume.groups,
+            "read by {}, {} a request",
+            if consume.groups == 1 {
+                "one group".to_owned()
+            } else {
+                format!("{} groups", consume.groups)
+            },
             human_bytes(consume.fetch_bytes)
         ));
     }

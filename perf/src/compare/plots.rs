@@ -1,6 +1,6 @@
 //! The report's plots, as SVG.
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use plotters::coord::Shift;
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
@@ -206,18 +206,7 @@ pub fn latency(measured: &Measured) -> Result<Option<String>> {
     if high <= 0.0 {
         return Ok(None);
     }
-    let title = match &sides[0].1.first().or(sides[1].1.first()).context("a curve")? {
-        _ if measured.pairs.iter().any(|pair| {
-            Side::BOTH
-                .iter()
-                .any(|&side| pair.side(side).is_some_and(|run| run.outcome.end_to_end.is_some()))
-        }) =>
-        {
-            "end to end by percentile, ms"
-        }
-        _ if measured.workload.produce.is_some() => "produce by percentile, ms",
-        _ => "fetch by percentile, ms",
-    };
+    let title = format!("{} by percentile, ms", measured.curves_are_of());
     svg((SIZE.0 + 60, SIZE.1), |area| {
         let range = (low * 0.8..high * 1.3).log_scale();
         let mut chart = ChartBuilder::on(area)

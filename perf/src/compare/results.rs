@@ -79,6 +79,8 @@ pub struct Figure {
     /// Digits behind the point.
     pub digits: usize,
     pub more_is_better: bool,
+    /// Whether one side can be ahead in it; else it only tells how the others came about.
+    pub compared: bool,
     pub of: fn(&Run) -> Option<f64>,
 }
 
@@ -108,7 +110,7 @@ const fn rate(
     digits: usize,
     of: fn(&Run) -> Option<f64>,
 ) -> Figure {
-    Figure { name, unit, digits, more_is_better: true, of }
+    Figure { name, unit, digits, more_is_better: true, compared: true, of }
 }
 
 const fn cost(
@@ -117,7 +119,16 @@ const fn cost(
     digits: usize,
     of: fn(&Run) -> Option<f64>,
 ) -> Figure {
-    Figure { name, unit, digits, more_is_better: false, of }
+    Figure { name, unit, digits, more_is_better: false, compared: true, of }
+}
+
+const fn told(
+    name: &'static str,
+    unit: &'static str,
+    digits: usize,
+    of: fn(&Run) -> Option<f64>,
+) -> Figure {
+    Figure { name, unit, digits, more_is_better: false, compared: false, of }
 }
 
 pub const PRODUCED: Figure =
@@ -141,6 +152,10 @@ pub const CPU_PER_GB: Figure =
 /// All figures, in the order of the report.
 pub const FIGURES: &[Figure] = &[
     PRODUCED,
+    rate("produced, with the flush after the run", "MB/s", 1, |run| {
+        let flow = produced(run)?;
+        Some(flow.bytes as f64 / 1e6 / (flow.seconds + run.flush_seconds))
+    }),
     PRODUCED_RECORDS,
     ANSWERS,
     CONSUMED,
@@ -149,11 +164,11 @@ pub const FIGURES: &[Figure] = &[
     cost("produce p99.9", "ms", 3, |run| Some(request(run)?.p999_us / 1e3)),
     cost("produce p99.99", "ms", 3, |run| Some(request(run)?.p9999_us / 1e3)),
     cost("produce max", "ms", 1, |run| Some(request(run)?.max_us / 1e3)),
-    cost("due and not sent in time", "requests", 0, |run| {
+    told("due and not sent in time", "requests", 0, |run| {
         produced(run)?.sent_late.as_ref()?;
         Some(produced(run)?.unsent as f64)
     }),
-    cost("client's own lateness p99", "ms", 3, |run| {
+    told("client's own lateness p99", "ms", 3, |run| {
         Some(produced(run)?.sent_late.as_ref()?.summary.p99_us / 1e3)
     }),
     cost("fetch p50", "ms", 3, |run| Some(fetch(run)?.p50_us / 1e3)),
@@ -165,7 +180,7 @@ pub const FIGURES: &[Figure] = &[
     cost("end to end max", "ms", 1, |run| Some(end_to_end(run)?.max_us / 1e3)),
     CPU_PER_GB,
     cost("broker CPU", "s", 2, |run| Some(run.outcome.broker.as_ref()?.cpu_seconds)),
-    cost("client CPU", "s", 2, |run| Some(run.outcome.client.cpu_seconds)),
+    told("client CPU", "s", 2, |run| Some(run.outcome.client.cpu_seconds)),
     cost("resident at most, since the start", "MiB", 0, |run| {
         Some(run.outcome.broker.as_ref()?.peak_rss_bytes as f64 / f64::from(1 << 20))
     }),
@@ -174,11 +189,15 @@ pub const FIGURES: &[Figure] = &[
         per_mb(switches.voluntary + switches.involuntary, run)
     }),
     cost("system calls", "/MB", 1, |run| per_mb(run.outcome.system_calls?, run)),
-    cost("read and written on disks by the broker", "MB", 0, |run| {
+    told("read and written on disks by the broker", "MB", 0, |run| {
         let io = run.outcome.broker.as_ref()?.io?;
         Some((io.disk_read_bytes + io.disk_written_bytes) as f64 / 1e6)
     }),
-    cost("left to the kernel to flush, after the run", "s", 2, |run| Some(run.flush_seconds)),
+    told("left to the kernel to flush, after the run", "s", 2, |run| Some(run.flush_seconds)),
+    told("length of the run", "s", 2, |run| {
+        let flows = [produced(run), consumed(run)].into_iter().flatten();
+        flows.map(|flow| flow.seconds).max_by(f64::total_cmp)
+    }),
     cost("start to first answer", "ms", 0, |run| Some(run.start_ms)),
 ];
 
@@ -240,6 +259,13 @@ impl Measured {
 
     /// How many times better Corelane is, within each pair: above 1 it is ahead, below Kafka is.
     pub fn ratios(&self, figure: &Figure) -> Vec<f64> {
+        // At a rate that is set, how much goes through tells nothing; how fast a backlog is read does.
+        let set = self.workload.is_open_loop()
+            && figure.more_is_better
+            && !(self.workload.drains() && figure.name == CONSUMED.name);
+        if set || !figure.compared {
+            return Vec::new();
+        }
         let ratio = |pair: &Pair| {
             let corelane = (figure.of)(pair.corelane.as_ref()?)?;
             let kafka = (figure.of)(pair.kafka.as_ref()?)?;
@@ -262,6 +288,16 @@ impl Measured {
             (ceiling > 0.0).then(|| Some(flow(pair.side(side)?)? / ceiling))?
         };
         Spread::of(&self.pairs.iter().filter_map(part).collect::<Vec<_>>())
+    }
+
+    /// What [`Self::curves`] are of.
+    pub fn curves_are_of(&self) -> &'static str {
+        let runs = self.pairs.iter().flat_map(|pair| [&pair.corelane, &pair.kafka]).flatten();
+        match runs.map(|run| &run.outcome).find(|outcome| outcome.end_to_end.is_some()) {
+            Some(_) => "end to end",
+            None if self.workload.produce.is_some() => "produce",
+            None => "fetch",
+        }
     }
 
     /// The latency curves of a side, one for each run: end to end where there is such, else of
@@ -292,9 +328,7 @@ impl Results {
         let mut ahead = Vec::new();
         for measured in &self.workloads {
             for figure in TELLING {
-                // At a rate that is set, how much goes through tells nothing.
-                let set = measured.workload.is_open_loop() && figure.more_is_better;
-                let Some(ratio) = measured.ratio(&figure).filter(|_| !set) else { continue };
+                let Some(ratio) = measured.ratio(&figure) else { continue };
                 if ratio.median < 1.0 {
                     ahead.push((measured.workload.name.as_str(), figure.name, 1.0 / ratio.median));
                 }

@@ -173,13 +173,19 @@ impl<'a> Comparison<'a> {
             topic,
         };
         let start_ms = node.broker()?.start_time.as_secs_f64() * 1e3;
-        flow::prepare(workload, &target)?;
+        let warm_up = |target: &Target| match self.args.warm_up > 0.0 {
+            true => flow::warm_up(workload, target, &self.limits(self.args.warm_up, rate)?),
+            false => Ok(()),
+        };
         if cold {
+            flow::prepare(workload, &target)?;
             node.restart()?;
             target.pid = Some(node.broker()?.pid());
-        }
-        if self.args.warm_up > 0.0 {
-            flow::warm_up(workload, &target, &self.limits(self.args.warm_up, rate)?)?;
+            warm_up(&target)?;
+        } else {
+            // Before the backlog: what is to be read from memory must be what was written last.
+            warm_up(&target)?;
+            flow::prepare(workload, &target)?;
         }
         // What the warm-up left to be flushed is none of the run's business.
         node.flush()?;
@@ -205,6 +211,7 @@ impl<'a> Comparison<'a> {
                     _ => Durability::None,
                 },
                 blocks: Blocks::Fallocated,
+                server_cpus: self.args.broker_cpus.clone(),
                 load: Load {
                     record_size: produce.record_bytes,
                     batch_bytes: produce.batch_bytes,
@@ -228,6 +235,7 @@ impl<'a> Comparison<'a> {
             seconds,
             bytes: backlog.bytes * u64::from(consume.groups),
             dir: (workload.ceiling == Ceiling::Disk).then(|| dir.path().to_owned()),
+            server_cpus: self.args.broker_cpus.clone(),
             json: false,
         })?;
         Ok(CeilingRun {
@@ -259,9 +267,6 @@ impl<'a> Comparison<'a> {
         if self.results.workloads.iter().any(|measured| measured.workload.ceiling != Ceiling::None)
         {
             notes.push("The ceiling is a bare program on the first directory that does the same bytes: socket in, direct writes out, or the other way round.".to_owned());
-        }
-        if self.args.broker_cpus.is_some() {
-            notes.push("The ceiling is not held to the brokers' cores.".to_owned());
         }
         self.results.about.notes = notes;
     }

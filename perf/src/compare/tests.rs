@@ -85,6 +85,21 @@ fn less_is_better_for_latency_and_cpu() {
 }
 
 #[test]
+fn throughput_at_a_rate_that_is_set_is_no_contest() {
+    let mut results = results();
+    let produce = results.workloads[0].workload.produce.as_mut().unwrap();
+    produce.rate = Some(crate::workload::Rate {
+        batches_per_second: Some(5.0),
+        share_of_kafka: None,
+        burst: 1,
+    });
+    let measured = &results.workloads[0];
+    assert_eq!(measured.ratio(&PRODUCED), None);
+    assert!(measured.ratio(&PRODUCE_P99).is_some());
+    assert_eq!(measured.headline().name, PRODUCE_P99.name);
+}
+
+#[test]
 fn page_is_one_file_with_plots_and_escapes_what_it_quotes() {
     let page = html::page(&results()).unwrap().into_string();
     assert_eq!(page.matches("<svg").count(), 4);

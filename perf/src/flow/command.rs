@@ -58,10 +58,10 @@ pub fn run(args: &RunArgs) -> Result<Outcome> {
         bytes: args.bytes,
         batches_per_second: args.rate,
     };
-    super::prepare(workload, &target)?;
     if args.warm_up > 0.0 {
         let time = Duration::try_from_secs_f64(args.warm_up)?;
         super::warm_up(workload, &target, &Limits { time, ..limits })?;
     }
+    super::prepare(workload, &target)?;
     super::measure(workload, &target, &limits)
 }

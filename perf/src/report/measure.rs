@@ -150,6 +150,7 @@ impl Bench {
                 Acks::Leader | Acks::None => Durability::None,
             },
             blocks: Blocks::Fallocated,
+            server_cpus: None,
             load: self.load(measure.partitions, measure.batch_bytes),
             json: false,
         })?;
@@ -190,6 +191,7 @@ impl Bench {
         let dir = self.fresh_dir()?;
         let ceiling = client::fetch(&SourceArgs {
             dir: measure.restarted.then(|| dir.path().to_owned()),
+            server_cpus: None,
             connections: partitions as u16,
             fetch_bytes: FETCH_BYTES,
             seconds: self.seconds,

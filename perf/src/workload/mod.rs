@@ -206,6 +206,11 @@ impl Workload {
         self.rate().is_some()
     }
 
+    /// Whether it is a backlog that is read.
+    pub fn drains(&self) -> bool {
+        self.consume.as_ref().is_some_and(|consume| consume.from == From::Backlog)
+    }
+
     pub fn rate(&self) -> Option<&Rate> {
         self.produce.as_ref()?.rate.as_ref()
     }
