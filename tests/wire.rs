@@ -316,7 +316,7 @@ fn every_api_answers_in_every_version_it_is_advertised_for() {
 }
 
 #[test]
-fn an_unknown_version_of_api_versions_is_answered_with_what_there_is() {
+fn an_unknown_version_of_api_versions_is_answered_with_those_there_are() {
     let (_broker, mut client) = broker_with_topic("single");
     let sent = client.send(ApiKey::ApiVersions, 4, &ApiVersionsRequest::default());
     let _ = sent;
@@ -329,7 +329,14 @@ fn an_unknown_version_of_api_versions_is_answered_with_what_there_is() {
     use kafka_protocol::protocol::Decodable;
     let response = ApiVersionsResponse::decode(&mut body, 0).expect("in the oldest layout");
     assert_eq!((id, response.error_code), (7, 35));
-    let produce = response.api_keys.iter().find(|api| api.api_key == 0).expect("Produce");
+    // Which versions there are of it, so that the client can ask again (KIP-511).
+    let told: Vec<_> = response.api_keys.iter().map(|a| (a.api_key, a.max_version)).collect();
+    assert_eq!(told, [(ApiKey::ApiVersions as i16, 4)]);
+    let request = ApiVersionsRequest::default()
+        .with_client_software_name(StrBytes::from_static_str("test"))
+        .with_client_software_version(StrBytes::from_static_str("1"));
+    let all: ApiVersionsResponse = client.ask(ApiKey::ApiVersions, 4, &request);
+    let produce = all.api_keys.iter().find(|api| api.api_key == 0).expect("Produce");
     assert_eq!((produce.min_version, produce.max_version), (0, 13), "KAFKA-18659");
 }
 

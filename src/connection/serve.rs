@@ -11,7 +11,7 @@ use super::frames::{Frame, FrameError, FrameReader};
 use crate::broker::Shard;
 use crate::clock::now_ms;
 use crate::handlers::{self, produce, RequestContext};
-use crate::wire::{self, apis, ApiKey, ErrorCode, RequestHeader, WireError};
+use crate::wire::{self, apis, ApiKey, RequestHeader, WireError};
 
 /// Produce requests of one connection that may be under way at once.
 const MAX_OPEN_REQUESTS: usize = 128;
@@ -146,6 +146,6 @@ fn answer_unsupported(error: &WireError) -> Option<Vec<Bytes>> {
         correlation_id: *correlation_id,
         client_id: None,
     };
-    let response = apis::api_versions_response(Some(ErrorCode::UnsupportedVersion));
+    let response = apis::unsupported_version_response();
     wire::encode_response(&header, &response).ok().map(|frame| vec![frame])
 }

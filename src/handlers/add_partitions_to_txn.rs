@@ -13,6 +13,7 @@ use kafka_protocol::messages::{AddPartitionsToTxnRequest, AddPartitionsToTxnResp
 use super::init_producer_id::{call, fenced_before};
 use super::route::locate;
 use super::RequestContext;
+use crate::group::is_internal;
 use crate::partition::{AddToTransaction, TransactionCall};
 use crate::transaction::EPOCH_PER_TRANSACTION;
 use crate::wire::{ErrorCode, TopicRef};
@@ -52,19 +53,19 @@ async fn one(
     version: i16,
     transaction: &AddPartitionsToTxnTransaction,
 ) -> Vec<AddPartitionsToTxnTopicResult> {
-    let unknown = unknown_partitions(cx, &transaction.topics);
-    let code = match unknown.contains(&true) {
+    let refused = refused_partitions(cx, version, &transaction.topics);
+    let code = match refused.iter().any(Option::is_some) {
         true => Err(ErrorCode::OperationNotAttempted),
         false => add(cx, version, transaction, partitions(&transaction.topics)).await,
     };
     let mut results = Vec::with_capacity(transaction.topics.len());
-    let mut unknown = unknown.into_iter();
+    let mut refused = refused.into_iter();
     for topic in &transaction.topics {
         let mut of_topic = Vec::with_capacity(topic.partitions.len());
         for &index in &topic.partitions {
             let place = (topic.name.to_string(), index);
-            let code = match (unknown.next(), code) {
-                (Some(true), _) => Err(ErrorCode::UnknownTopicOrPartition),
+            let code = match (refused.next().flatten(), code) {
+                (Some(refused), _) => Err(refused),
                 // Of several that were asked for, one is missing: which?
                 (_, Err(ErrorCode::TransactionAbortable)) => {
                     add(cx, version, transaction, vec![place]).await
@@ -94,15 +95,25 @@ fn partitions(topics: &[AddPartitionsToTxnTopic]) -> Vec<(String, i32)> {
     topics.iter().flat_map(of).collect()
 }
 
-fn unknown_partitions(cx: &RequestContext, topics: &[AddPartitionsToTxnTopic]) -> Vec<bool> {
+/// Of each partition why a transaction cannot have it: it is not there, or it is the broker's own and
+/// who asks is a client.
+fn refused_partitions(
+    cx: &RequestContext,
+    version: i16,
+    topics: &[AddPartitionsToTxnTopic],
+) -> Vec<Option<ErrorCode>> {
     let image = cx.shard.image();
-    let mut unknown = Vec::new();
+    let mut refused = Vec::new();
     for topic in topics {
         let name = TopicRef::Name(topic.name.0.clone());
-        let places = topic.partitions.iter();
-        unknown.extend(places.map(|index| locate(&image, &name, *index).is_err()));
+        let of_broker = version < FOR_BROKERS && is_internal(&topic.name);
+        refused.extend(topic.partitions.iter().map(|index| match locate(&image, &name, *index) {
+            _ if of_broker => Some(ErrorCode::TopicAuthorizationFailed),
+            Ok(_) => None,
+            Err(_) => Some(ErrorCode::UnknownTopicOrPartition),
+        }));
     }
-    unknown
+    refused
 }
 
 async fn add(

@@ -21,7 +21,9 @@ pub async fn handle(
     };
     let valid = version < 3
         || (named(&request.client_software_name) && named(&request.client_software_version));
-    let answer = apis::api_versions_response((!valid).then_some(ErrorCode::InvalidRequest));
+    if !valid {
+        return ApiVersionsResponse::default().with_error_code(ErrorCode::InvalidRequest.code());
+    }
     let image = cx.shard.image();
-    features::tell(answer, version, image.epoch, &image.features)
+    features::tell(apis::api_versions_response(), version, image.epoch, &image.features)
 }

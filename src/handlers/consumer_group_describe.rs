@@ -8,7 +8,7 @@ use kafka_protocol::messages::{
     ConsumerGroupDescribeRequest, ConsumerGroupDescribeResponse, GroupId, TopicName,
 };
 
-use super::metadata::NO_OPERATIONS;
+use super::allowed;
 use super::route::ask_coordinator;
 use super::RequestContext;
 use crate::group::OFFSETS_TOPIC;
@@ -26,12 +26,12 @@ pub async fn handle(
     request: ConsumerGroupDescribeRequest,
 ) -> ConsumerGroupDescribeResponse {
     let mut groups = Vec::with_capacity(request.group_ids.len());
+    let operations = allowed::if_asked(request.include_authorized_operations, allowed::GROUP);
     for group in request.group_ids {
-        let described = DescribedGroup::default()
-            .with_group_id(group.clone())
-            .with_authorized_operations(NO_OPERATIONS);
+        let described = DescribedGroup::default().with_group_id(group.clone());
         groups.push(match describe(cx, &group, Operation::DescribeConsumers).await {
-            Ok(view) => fill(described, version, view, &cx.shard.image()),
+            Ok(view) => fill(described, version, view, &cx.shard.image())
+                .with_authorized_operations(operations),
             Err(code) => {
                 let message = match code {
                     ErrorCode::GroupIdNotFound => {
@@ -97,7 +97,7 @@ fn fill_member(version: i16, member: ConsumerView, image: &MetadataImage) -> Mem
         .with_client_id(text(member.client_id))
         .with_client_host(text(member.client_host))
         .with_subscribed_topic_names(topics.collect())
-        .with_subscribed_topic_regex(member.regex.map(text))
+        .with_subscribed_topic_regex(Some(text(member.regex.unwrap_or_default())))
         .with_assignment(named(&member.assigned, image))
         .with_target_assignment(named(&member.target, image));
     match version >= TYPES_FROM {

@@ -4,13 +4,15 @@
 use std::collections::BTreeMap;
 
 use kafka_protocol::messages::consumer_group_heartbeat_response::{Assignment, TopicPartitions};
-use kafka_protocol::messages::{ConsumerGroupHeartbeatRequest, ConsumerGroupHeartbeatResponse};
+use kafka_protocol::messages::{
+    ConsumerGroupHeartbeatRequest, ConsumerGroupHeartbeatResponse, GroupId,
+};
 
 use super::route::ask_coordinator;
 use super::RequestContext;
 use crate::partition::consumer_group::{self, Beat, ConsumerCall, Heard, Refused};
 use crate::partition::{OfGroup, Operation, Outcome};
-use crate::wire::{StrBytes, Uuid};
+use crate::wire::{ErrorCode, StrBytes, Uuid};
 
 /// Since this version members choose their own ids.
 const OWN_IDS_FROM: i16 = 1;
@@ -21,16 +23,36 @@ pub async fn handle(
     request: ConsumerGroupHeartbeatRequest,
 ) -> ConsumerGroupHeartbeatResponse {
     let text = StrBytes::from_string;
+    let who = (request.group_id.clone(), request.member_id.clone());
     match hear(cx, version, request).await {
         Ok(heard) => ConsumerGroupHeartbeatResponse::default()
             .with_member_id(Some(text(heard.member_id)))
             .with_member_epoch(heard.epoch)
             .with_heartbeat_interval_ms(heard.interval_ms)
             .with_assignment(heard.assignment.map(assignment)),
-        Err(Refused { code, message }) => ConsumerGroupHeartbeatResponse::default()
-            .with_error_code(code.code())
-            .with_error_message(Some(text(message)).filter(|message| !message.is_empty())),
+        Err(refused) => ConsumerGroupHeartbeatResponse::default()
+            .with_error_code(refused.code.code())
+            .with_error_message(why(refused, &who.0, &who.1)),
     }
+}
+
+/// Why a member was refused: what the group said, or what its code means.
+pub(super) fn why(refused: Refused, group: &GroupId, member: &str) -> Option<StrBytes> {
+    let group = &*group.0;
+    let message = match refused.code {
+        _ if !refused.message.is_empty() => refused.message,
+        ErrorCode::UnknownMemberId => format!("Member {member} is not a member of group {group}."),
+        ErrorCode::GroupIdNotFound => format!("Group {group} not found."),
+        ErrorCode::FencedMemberEpoch => format!("Member {member} has another epoch in {group}."),
+        ErrorCode::UnreleasedInstanceId => {
+            format!("The instance id of member {member} belongs to another member of {group}.")
+        }
+        ErrorCode::FencedInstanceId => {
+            format!("Another member of {group} has taken the instance id of {member}.")
+        }
+        _ => return None,
+    };
+    Some(StrBytes::from_string(message))
 }
 
 async fn hear(

@@ -55,7 +55,6 @@ pub async fn handle(
                 .with_error_message(Some(StrBytes::from_string(error.message)))
                 .with_num_partitions(-1)
                 .with_replication_factor(-1)
-                .with_configs(None)
                 .with_topic_id(Uuid::nil()),
         }
     });

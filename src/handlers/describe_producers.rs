@@ -9,8 +9,9 @@ use corelane_shards::log::ProducerView;
 
 use super::route::{locate, Groups};
 use super::RequestContext;
+use crate::metadata::TopicName;
 use crate::partition::{Operation, Outcome};
-use crate::wire::{ErrorCode, TopicRef};
+use crate::wire::{ErrorCode, StrBytes, TopicRef};
 
 pub async fn handle(
     cx: &RequestContext,
@@ -22,14 +23,22 @@ pub async fn handle(
     let mut groups = Groups::new();
     for topic in &request.topics {
         let name = TopicRef::Name(topic.name.0.clone());
+        let named = TopicName::parse(&topic.name);
         for &index in &topic.partition_indexes {
             let mut answer = PartitionResponse::default().with_partition_index(index);
-            match locate(&image, &name, index) {
+            let located = match &named {
+                Ok(_) => locate(&image, &name, index),
+                Err(_) => Err(ErrorCode::InvalidTopicException),
+            };
+            match located {
                 Ok((owner, key)) => {
                     answer.error_code = ErrorCode::NotLeaderOrFollower.code();
                     groups.add(owner, flat.len(), key);
                 }
-                Err(code) => answer.error_code = code.code(),
+                Err(code) => {
+                    answer.error_code = code.code();
+                    answer.error_message = Some(why(code));
+                }
             }
             flat.push(answer);
         }
@@ -49,6 +58,13 @@ pub async fn handle(
             .with_partitions(flat.by_ref().take(topic.partition_indexes.len()).collect())
     });
     DescribeProducersResponse::default().with_topics(topics.collect())
+}
+
+fn why(code: ErrorCode) -> StrBytes {
+    StrBytes::from_static_str(match code {
+        ErrorCode::InvalidTopicException => "No topic can have this name.",
+        _ => "There is no such topic or partition.",
+    })
 }
 
 fn shown(producer: ProducerView) -> ProducerState {

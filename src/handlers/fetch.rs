@@ -28,7 +28,7 @@ pub async fn handle(cx: &RequestContext, _version: i16, request: FetchRequest) -
         }
     };
     let answers = read(cx, &request, &merged.partitions).await;
-    respond(cx, &request, merged, answers)
+    respond(cx, merged, answers)
 }
 
 /// One answer per partition, in the order of `partitions`.
@@ -44,7 +44,10 @@ async fn read(
         let ask = &partition.ask;
         let located = locate(&image, &partition.topic, ask.partition);
         let code = located.as_ref().err().map_or(0, |code| code.code());
-        answers.push(PartitionData::error(ask.partition, code));
+        let mut answer = PartitionData::error(ask.partition, code);
+        // Kafka tells none here and, from where the log is, null.
+        answer.aborted = located.is_err().then(Vec::new);
+        answers.push(answer);
         if let Ok((owner, key)) = located {
             let entry = FetchEntry {
                 key,
@@ -70,7 +73,7 @@ async fn read(
     };
     for (places, outcomes) in ask_all(cx, groups, &limits).await {
         for (place, outcome) in places.into_iter().zip(outcomes) {
-            fill(&mut answers[place], outcome);
+            fill(&mut answers[place], outcome, limits.read_committed);
         }
     }
     limit_whole(&mut answers, limits.max_bytes);
@@ -120,12 +123,13 @@ async fn ask_all(
     answers
 }
 
-fn fill(answer: &mut PartitionData, outcome: FetchOutcome) {
+fn fill(answer: &mut PartitionData, outcome: FetchOutcome, read_committed: bool) {
     answer.error_code = outcome.error_code;
     answer.high_watermark = outcome.high_watermark;
     answer.last_stable_offset = outcome.last_stable_offset;
     answer.log_start_offset = outcome.log_start_offset;
-    answer.aborted = Some(outcome.aborted);
+    let told = read_committed && outcome.error_code == 0;
+    answer.aborted = told.then_some(outcome.aborted);
     answer.diverging = outcome.diverging;
     answer.records = outcome.records;
 }
@@ -144,21 +148,13 @@ fn limit_whole(answers: &mut [PartitionData], max_bytes: usize) {
     }
 }
 
-fn respond(
-    cx: &RequestContext,
-    request: &FetchRequest,
-    merged: Merged,
-    answers: Vec<PartitionData>,
-) -> FetchResponse {
+fn respond(cx: &RequestContext, merged: Merged, answers: Vec<PartitionData>) -> FetchResponse {
     let mut topics: Vec<TopicData> = Vec::new();
-    for (partition, mut answer) in merged.partitions.into_iter().zip(answers) {
+    for (partition, answer) in merged.partitions.into_iter().zip(answers) {
         let news = merged.session_id == 0
             || cx.shard.sessions.has_news(merged.session_id, &partition.topic, &answer);
         if merged.incremental && !news {
             continue;
-        }
-        if request.isolation_level != READ_COMMITTED || answer.error_code != 0 {
-            answer.aborted = None;
         }
         if answer.error_code == ErrorCode::NotLeaderOrFollower.code() {
             tracing::debug!(partition = answer.partition, "fetch of a partition not served here");

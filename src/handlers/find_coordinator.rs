@@ -12,6 +12,7 @@ use crate::broker::Node;
 use crate::config::BrokerConfig;
 use crate::controller::NewTopic;
 use crate::group::{partition_of, OFFSETS_TOPIC, SHARE_STATE_TOPIC, TRANSACTION_TOPIC};
+use crate::metadata::is_kafka_uuid;
 use crate::wire::{ErrorCode, StrBytes};
 
 const GROUP: i8 = 0;
@@ -31,7 +32,12 @@ pub async fn handle(
         SHARE if version >= 6 => Ok(share_topic(&cx.shard.config)),
         _ => Err(ErrorCode::InvalidRequest),
     };
+    let keys_name_partitions = || request.coordinator_keys.iter().all(|key| is_share_key(key));
     let made = match topic {
+        // One that is none spoils the others too, as in Kafka.
+        Ok(_) if request.key_type == SHARE && !keys_name_partitions() => {
+            Err(ErrorCode::InvalidRequest)
+        }
         Ok(topic) => make_topic(cx, topic).await,
         Err(code) => Err(code),
     };
@@ -71,6 +77,14 @@ pub async fn handle(
     };
     let coordinators = request.coordinator_keys.into_iter().map(answer).collect();
     FindCoordinatorResponse::default().with_coordinators(coordinators)
+}
+
+/// Whether a key is a group, a topic's id in Kafka's form and a partition.
+fn is_share_key(key: &str) -> bool {
+    let mut parts = key.rsplitn(3, ':');
+    let partition = parts.next().is_some_and(|part| part.parse::<i32>().is_ok());
+    let topic = parts.next().is_some_and(is_kafka_uuid);
+    partition && topic && parts.next().is_some_and(|group| !group.is_empty())
 }
 
 fn why(code: ErrorCode) -> Option<StrBytes> {

@@ -66,6 +66,9 @@ async fn say(
     group: String,
     calls: Vec<MemberCall>,
 ) -> Result<Vec<Result<(), ErrorCode>>, ErrorCode> {
+    if group.is_empty() {
+        return Err(ErrorCode::InvalidGroupId);
+    }
     let call =
         |partition| Operation::Members(OfGroup { partition, group: group.clone(), what: calls });
     ask_coordinator(cx, &group, call, |outcome| match outcome {

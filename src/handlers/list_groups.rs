@@ -7,7 +7,7 @@ use kafka_protocol::messages::{
     DescribeGroupsRequest, DescribeGroupsResponse, GroupId, ListGroupsRequest, ListGroupsResponse,
 };
 
-use super::metadata::NO_OPERATIONS;
+use super::allowed;
 use super::route::{ask_coordinator, ask_owners};
 use super::RequestContext;
 use crate::group::OFFSETS_TOPIC;
@@ -62,22 +62,27 @@ pub async fn describe(
     request: DescribeGroupsRequest,
 ) -> DescribeGroupsResponse {
     let mut groups = Vec::with_capacity(request.groups.len());
+    let operations = allowed::if_asked(request.include_authorized_operations, allowed::GROUP);
     for group in request.groups {
-        let described = DescribedGroup::default()
-            .with_group_id(group.clone())
-            .with_authorized_operations(NO_OPERATIONS);
+        let described = DescribedGroup::default().with_group_id(group.clone());
+        let dead = || described.clone().with_group_state(StrBytes::from_static_str("Dead"));
         groups.push(match describe_one(cx, &group).await {
-            Ok(view) => fill(described, version, view),
+            Ok(view) => fill(described, version, view).with_authorized_operations(operations),
             // Before version 6 a group that is not there is a dead one, not an error.
             Err(ErrorCode::GroupIdNotFound) if version < 6 => {
-                described.with_group_state(StrBytes::from_static_str("Dead"))
+                dead().with_authorized_operations(operations)
             }
-            Err(code) => described
-                .with_group_state(StrBytes::from_static_str("Dead"))
-                .with_error_code(code.code()),
+            Err(ErrorCode::GroupIdNotFound) => dead()
+                .with_error_code(ErrorCode::GroupIdNotFound.code())
+                .with_error_message(Some(not_found(&group))),
+            Err(code) => dead().with_error_code(code.code()),
         });
     }
     DescribeGroupsResponse::default().with_groups(groups)
+}
+
+fn not_found(group: &GroupId) -> StrBytes {
+    StrBytes::from_string(format!("Group {} not found.", group.0))
 }
 
 async fn describe_one(cx: &RequestContext, group: &GroupId) -> Result<GroupView, ErrorCode> {

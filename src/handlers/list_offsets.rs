@@ -1,6 +1,8 @@
 //! ListOffsets (key 2), versions 1–10: by time, earliest, latest, and the largest timestamp
 //! (KIP-734). Knowingly missing: tiered storage (its offsets are answered as none).
 
+use std::collections::HashSet;
+
 use kafka_protocol::messages::list_offsets_response::{
     ListOffsetsPartitionResponse, ListOffsetsTopicResponse,
 };
@@ -9,7 +11,10 @@ use kafka_protocol::messages::{ListOffsetsRequest, ListOffsetsResponse};
 use super::route::{locate, Groups};
 use super::RequestContext;
 use crate::partition::{OffsetQuery, Operation, Outcome};
-use crate::wire::TopicRef;
+use crate::wire::{ErrorCode, StrBytes, TopicRef};
+
+/// Kafka's names for ends of a log, as negative times, and the versions that brought them.
+const NAMED_SINCE: [(i64, i16); 5] = [(-1, 0), (-2, 0), (-3, 7), (-4, 8), (-5, 9)];
 
 /// Isolation level of consumers that leave out what is not decided or was aborted.
 pub const READ_COMMITTED: i8 = 1;
@@ -22,15 +27,21 @@ pub async fn handle(
     let image = cx.shard.image();
     let mut flat = Vec::new();
     let mut groups = Groups::new();
+    let twice = named_twice(&request);
     for topic in &request.topics {
         let name = TopicRef::Name(topic.name.0.clone());
         for partition in &topic.partitions {
+            let located = match partition.partition_index {
+                index if twice.contains(&(&topic.name.0, index)) => Err(ErrorCode::InvalidRequest),
+                _ if !is_time(version, partition.timestamp) => Err(ErrorCode::UnsupportedVersion),
+                index => locate(&image, &name, index),
+            };
             let mut answer = ListOffsetsPartitionResponse::default()
                 .with_partition_index(partition.partition_index)
                 .with_timestamp(-1)
                 .with_offset(-1)
                 .with_leader_epoch(-1);
-            match locate(&image, &name, partition.partition_index) {
+            match located {
                 Ok((owner, key)) => groups.add(
                     owner,
                     flat.len(),
@@ -66,4 +77,18 @@ pub async fn handle(
             .with_partitions(flat.by_ref().take(topic.partitions.len()).collect())
     });
     ListOffsetsResponse::default().with_topics(topics.collect())
+}
+
+/// Partitions that a request names more than once: each of them is refused.
+fn named_twice(request: &ListOffsetsRequest) -> HashSet<(&StrBytes, i32)> {
+    let mut seen = HashSet::new();
+    let places = request.topics.iter().flat_map(|topic| {
+        topic.partitions.iter().map(|partition| (&topic.name.0, partition.partition_index))
+    });
+    places.filter(|place| !seen.insert(*place)).collect()
+}
+
+fn is_time(version: i16, timestamp: i64) -> bool {
+    timestamp >= 0
+        || NAMED_SINCE.iter().any(|(name, since)| timestamp == *name && version >= *since)
 }

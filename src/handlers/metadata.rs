@@ -20,8 +20,8 @@ use crate::group::is_internal;
 use crate::metadata::{MetadataImage, TopicImage, TopicName};
 use crate::wire::{ErrorCode, StrBytes, Uuid};
 
-/// "Not asked for", in fields of allowed operations.
-pub(super) const NO_OPERATIONS: i32 = allowed::NOT_ASKED;
+/// Requests have ids since version 10 and may use them since this one.
+const IDS_SINCE: i16 = 12;
 const CREATE_TIMEOUT: Duration = Duration::from_secs(10);
 
 pub async fn handle(
@@ -29,6 +29,12 @@ pub async fn handle(
     version: i16,
     request: MetadataRequest,
 ) -> MetadataResponse {
+    if let Some(topics) = request.topics.as_ref().filter(|_| version < IDS_SINCE) {
+        // An older client's topic is one with a name (which is checked before version 10 already).
+        if version >= 10 && topics.iter().any(|t| t.name.is_none() || !t.topic_id.is_nil()) {
+            return refuse(topics, ErrorCode::InvalidRequest);
+        }
+    }
     let all = match &request.topics {
         None => true,
         Some(topics) => version == 0 && topics.is_empty(),
@@ -64,6 +70,17 @@ pub async fn handle(
         ))
 }
 
+/// The answer to a request that is refused as a whole.
+fn refuse(topics: &[MetadataRequestTopic], code: ErrorCode) -> MetadataResponse {
+    let named = |topic: &MetadataRequestTopic| {
+        let name = topic.name.clone().unwrap_or_default();
+        unknown(Some(name), topic.topic_id, code)
+    };
+    MetadataResponse::default()
+        .with_controller_id(BrokerId(-1))
+        .with_topics(topics.iter().map(named).collect())
+}
+
 fn cluster_id(cx: &RequestContext) -> Option<StrBytes> {
     Some(StrBytes::from_string(cx.shard.advertised.cluster_id.clone()))
 }
@@ -86,10 +103,10 @@ async fn answer_asked(
         image = cx.shard.image();
     }
     let answer = |topic: MetadataRequestTopic| {
-        let by_id = topic.name.is_none();
+        let by_id = topic.name.is_none() || !topic.topic_id.is_nil();
         let found = match &topic.name {
-            Some(name) => image.by_name(name),
-            None => image.by_id.get(&topic.topic_id),
+            Some(name) if !by_id => image.by_name(name),
+            _ => image.by_id.get(&topic.topic_id),
         };
         match found {
             Some(found) => describe(cx, version, found),
@@ -122,6 +139,7 @@ async fn create_missing(
 ) -> HashMap<StrBytes, ErrorCode> {
     let names: Vec<StrBytes> = asked
         .iter()
+        .filter(|topic| topic.topic_id.is_nil())
         .filter_map(|topic| topic.name.as_ref().map(|name| name.0.clone()))
         .filter(|name| image.by_name(name).is_none())
         .collect();
@@ -149,11 +167,7 @@ async fn create_missing(
 }
 
 fn unknown(name: Option<WireName>, id: Uuid, code: ErrorCode) -> MetadataResponseTopic {
-    MetadataResponseTopic::default()
-        .with_error_code(code.code())
-        .with_name(name)
-        .with_topic_id(id)
-        .with_topic_authorized_operations(NO_OPERATIONS)
+    MetadataResponseTopic::default().with_error_code(code.code()).with_name(name).with_topic_id(id)
 }
 
 fn describe(cx: &RequestContext, version: i16, topic: &Arc<TopicImage>) -> MetadataResponseTopic {
@@ -172,5 +186,4 @@ fn describe(cx: &RequestContext, version: i16, topic: &Arc<TopicImage>) -> Metad
         .with_topic_id(if version >= 10 { topic.id } else { Uuid::nil() })
         .with_is_internal(version >= 1 && is_internal(topic.name.as_str()))
         .with_partitions(topic.partitions.iter().enumerate().map(partition).collect())
-        .with_topic_authorized_operations(NO_OPERATIONS)
 }

@@ -261,8 +261,13 @@ impl Check<'_> {
             // Too short for a header of version 2: the older formats have their version at 16.
             None => return Err(invalid("not a record batch of version 2")),
         };
-        if header.magic != batch::MAGIC_V2 {
-            return Err(invalid("only record batches of version 2 are allowed"));
+        match header.magic {
+            batch::MAGIC_V2 => {}
+            0 | 1 => return Err(invalid("only record batches of version 2 are allowed")),
+            other => {
+                let message = format!("record batches of version {other} do not exist");
+                return Err((ErrorCode::CorruptMessage, message));
+            }
         }
         if (0..records.len() as i64).contains(&header.claimed_size()) {
             return Err(invalid("a produce request has exactly one record batch per partition"));

@@ -6,8 +6,8 @@ use kafka_protocol::messages::share_group_describe_response::{
 };
 use kafka_protocol::messages::{ShareGroupDescribeRequest, ShareGroupDescribeResponse, TopicName};
 
+use super::allowed;
 use super::consumer_group_describe::describe;
-use super::metadata::NO_OPERATIONS;
 use super::RequestContext;
 use crate::metadata::MetadataImage;
 use crate::partition::consumer_group::{ConsumerGroupView, ConsumerView};
@@ -20,12 +20,13 @@ pub async fn handle(
     request: ShareGroupDescribeRequest,
 ) -> ShareGroupDescribeResponse {
     let mut groups = Vec::with_capacity(request.group_ids.len());
+    let operations = allowed::if_asked(request.include_authorized_operations, allowed::GROUP);
     for group in request.group_ids {
-        let described = DescribedGroup::default()
-            .with_group_id(group.clone())
-            .with_authorized_operations(NO_OPERATIONS);
+        let described = DescribedGroup::default().with_group_id(group.clone());
         groups.push(match describe(cx, &group, Operation::DescribeShareGroup).await {
-            Ok(view) => fill(described, view, &cx.shard.image()),
+            Ok(view) => {
+                fill(described, view, &cx.shard.image()).with_authorized_operations(operations)
+            }
             Err(code) => described.with_error_code(code.code()).with_error_message(
                 (code == ErrorCode::GroupIdNotFound).then(|| {
                     StrBytes::from_string(format!("Group {} is not a share group.", group.0))

@@ -7,6 +7,7 @@
 use kafka_protocol::messages::share_group_heartbeat_response::{Assignment, TopicPartitions};
 use kafka_protocol::messages::{ShareGroupHeartbeatRequest, ShareGroupHeartbeatResponse};
 
+use super::consumer_group_heartbeat::why;
 use super::route::ask_coordinator;
 use super::{find_coordinator, RequestContext};
 use crate::partition::consumer_group::{self, Heard, Refused};
@@ -20,15 +21,16 @@ pub async fn handle(
     request: ShareGroupHeartbeatRequest,
 ) -> ShareGroupHeartbeatResponse {
     let text = StrBytes::from_string;
+    let who = (request.group_id.clone(), request.member_id.clone());
     match hear(cx, request).await {
         Ok(heard) => ShareGroupHeartbeatResponse::default()
             .with_member_id(Some(text(heard.member_id)))
             .with_member_epoch(heard.epoch)
             .with_heartbeat_interval_ms(heard.interval_ms)
             .with_assignment(heard.assignment.map(assignment)),
-        Err(Refused { code, message }) => ShareGroupHeartbeatResponse::default()
-            .with_error_code(code.code())
-            .with_error_message(Some(text(message)).filter(|message| !message.is_empty())),
+        Err(refused) => ShareGroupHeartbeatResponse::default()
+            .with_error_code(refused.code.code())
+            .with_error_message(why(refused, &who.0, &who.1)),
     }
 }
 

@@ -9,14 +9,18 @@ use crate::partition::membership::{Sync, Synced};
 use crate::partition::{OfGroup, Operation, Outcome};
 use crate::wire::{ErrorCode, StrBytes};
 
+/// Since this version a member says what the group agreed on.
+const PROTOCOL_SINCE: i16 = 5;
+
 pub async fn handle(
     cx: &RequestContext,
     version: i16,
     request: SyncGroupRequest,
 ) -> SyncGroupResponse {
-    match sync(cx, request).await {
+    match sync(cx, version, request).await {
         Ok(synced) => {
-            let text = |text| Some(StrBytes::from_string(text)).filter(|_| version >= 5);
+            let text =
+                |text| Some(StrBytes::from_string(text)).filter(|_| version >= PROTOCOL_SINCE);
             SyncGroupResponse::default()
                 .with_protocol_type(text(synced.protocol_type))
                 .with_protocol_name(text(synced.protocol))
@@ -26,8 +30,19 @@ pub async fn handle(
     }
 }
 
-async fn sync(cx: &RequestContext, request: SyncGroupRequest) -> Result<Synced, ErrorCode> {
+async fn sync(
+    cx: &RequestContext,
+    version: i16,
+    request: SyncGroupRequest,
+) -> Result<Synced, ErrorCode> {
+    let says_protocol = request.protocol_type.is_some() && request.protocol_name.is_some();
+    if version >= PROTOCOL_SINCE && !says_protocol {
+        return Err(ErrorCode::InconsistentGroupProtocol);
+    }
     let group = request.group_id.to_string();
+    if group.is_empty() {
+        return Err(ErrorCode::InvalidGroupId);
+    }
     let text = |text: Option<StrBytes>| text.map(|text| text.to_string());
     let sync = Sync {
         token: 0,

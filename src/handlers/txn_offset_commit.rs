@@ -55,7 +55,10 @@ async fn commit(
     request: &TxnOffsetCommitRequest,
     entries: Vec<CommitEntry>,
 ) -> Result<(), ErrorCode> {
-    if request.group_id.is_empty() || request.transactional_id.is_empty() {
+    if request.group_id.is_empty() {
+        return Err(ErrorCode::InvalidGroupId);
+    }
+    if request.transactional_id.is_empty() {
         return Err(ErrorCode::InvalidRequest);
     }
     let group = request.group_id.to_string();

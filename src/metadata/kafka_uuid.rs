@@ -12,6 +12,12 @@ pub fn kafka_uuid(id: Uuid) -> String {
     (0..22).map(|at| char::from(ALPHABET[digit(at) as usize])).collect()
 }
 
+/// Whether text can be an id as Kafka prints it.
+pub fn is_kafka_uuid(text: &str) -> bool {
+    let is_digit = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+    text.len() == 22 && text.chars().all(is_digit)
+}
+
 /// What `partition.metadata` says, in Kafka's form.
 pub fn partition_metadata(topic: Uuid) -> String {
     format!("version: 0\ntopic_id: {}", kafka_uuid(topic))
@@ -24,5 +30,7 @@ mod tests {
         assert_eq!(super::kafka_uuid(uuid::Uuid::nil()), "A".repeat(22));
         assert_eq!(super::kafka_uuid(uuid::Uuid::from_u128(1)), "AAAAAAAAAAAAAAAAAAAAAQ");
         assert_eq!(super::kafka_uuid(uuid::Uuid::from_u128(u128::MAX)), "_____________________w");
+        assert!(super::is_kafka_uuid("AAAAAAAAAAAAAAAAAAAAAQ"));
+        assert!(!super::is_kafka_uuid("0f0e0d0c-0b0a-0908-0706-050403020100"));
     }
 }

@@ -7,6 +7,6 @@ mod name;
 mod quotas;
 
 pub use image::{MetadataImage, PartitionImage, TopicImage};
-pub use kafka_uuid::{kafka_uuid, partition_metadata};
+pub use kafka_uuid::{is_kafka_uuid, kafka_uuid, partition_metadata};
 pub use name::TopicName;
 pub use quotas::{ClientQuotas, QuotaEntity, QuotaMatch, Quotas};

@@ -82,19 +82,22 @@ pub fn find(key: ApiKey) -> Option<&'static Api> {
     APIS.iter().find(|api| api.key == key)
 }
 
-/// The answer to ApiVersions: the table, behind an error where the client asked in a version that
-/// is not served.
-pub fn api_versions_response(error: Option<ErrorCode>) -> ApiVersionsResponse {
-    let api_keys = APIS
-        .iter()
-        .map(|api| {
-            ApiVersion::default()
-                .with_api_key(api.key as i16)
-                .with_min_version(api.advertised_from.unwrap_or(*api.versions.start()))
-                .with_max_version(*api.versions.end())
-        })
-        .collect();
+/// The answer to ApiVersions: the table.
+pub fn api_versions_response() -> ApiVersionsResponse {
+    ApiVersionsResponse::default().with_api_keys(APIS.iter().map(advertised).collect())
+}
+
+/// The answer to ApiVersions in a version that is not served: which are (KIP-511).
+pub fn unsupported_version_response() -> ApiVersionsResponse {
+    let itself = find(ApiKey::ApiVersions).map(advertised);
     ApiVersionsResponse::default()
-        .with_error_code(error.map_or(0, |e| e.code()))
-        .with_api_keys(api_keys)
+        .with_error_code(ErrorCode::UnsupportedVersion.code())
+        .with_api_keys(itself.into_iter().collect())
+}
+
+fn advertised(api: &Api) -> ApiVersion {
+    ApiVersion::default()
+        .with_api_key(api.key as i16)
+        .with_min_version(api.advertised_from.unwrap_or(*api.versions.start()))
+        .with_max_version(*api.versions.end())
 }

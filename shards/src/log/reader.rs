@@ -140,12 +140,15 @@ impl Log {
         timestamp_ms: i64,
         end: i64,
     ) -> Result<Option<Bytes>, LogError> {
-        let mut view = self.view(self.log_start());
+        let start = self.log_start();
+        let mut view = self.view(start);
         while let Some(segment) = view {
             let index = self.index(&segment).await?;
             if index.max_timestamp().is_some_and(|(max, _)| max >= timestamp_ms) {
                 let from = index.position_before_time(timestamp_ms);
-                let late = |header: &BatchHeader| header.max_timestamp.get() >= timestamp_ms;
+                let late = |header: &BatchHeader| {
+                    header.max_timestamp.get() >= timestamp_ms && header.last_offset() >= start
+                };
                 if let Some((position, header)) = self.find(&segment, from, late).await? {
                     if header.base_offset.get() >= end {
                         return Ok(None);
@@ -176,10 +179,12 @@ impl Log {
     }
 
     fn tail_batch_at_time(&self, timestamp_ms: i64, end: i64) -> Option<Bytes> {
+        let start = self.log_start();
         let state = self.state.borrow();
         let found = state.tail().find(|batch| {
             let header = BatchHeader::peek(&batch.bytes);
-            batch.last_offset < end && header.is_some_and(|h| h.max_timestamp.get() >= timestamp_ms)
+            (start..end).contains(&batch.last_offset)
+                && header.is_some_and(|h| h.max_timestamp.get() >= timestamp_ms)
         });
         found.map(|batch| batch.bytes.clone())
     }
