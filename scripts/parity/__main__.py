@@ -17,7 +17,8 @@ import table  # noqa: E402
 
 
 def arguments():
-    parser = argparse.ArgumentParser(prog="scripts/parity", description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    plain = argparse.RawTextHelpFormatter
+    parser = argparse.ArgumentParser(prog="scripts/parity", description=__doc__, formatter_class=plain)
     parser.add_argument("what", nargs="?", choices=["requests", "tools", "docs"], default="requests")
     parser.add_argument("--binary", default=str(HERE.parent.parent / "target/release/corelane"))
     parser.add_argument("--kafka", default="4.1.1", help="version of Apache Kafka, from Maven")

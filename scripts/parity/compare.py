@@ -21,8 +21,8 @@ NORMAL = [
     ("*", "ProducerId", "id"), ("*", "*.ProducerId", "id"),
     ("*", "*.TransactionStartTimeMs", "shown"), ("*", "*.LastTimestamp", "shown"),
     ("Produce", "*.LogAppendTimeMs", "shown"),
+    ("CreateTopics", "*.TopicId", "shown"), ("DeleteTopics", "*.TopicId", "shown"),
     ("Fetch", "SessionId", "shown"),
-    ("*", "*.LeaderEpoch", "kept"),
     ("DescribeLogDirs", "*.TotalBytes", "shown"), ("DescribeLogDirs", "*.UsableBytes", "shown"),
     ("DescribeLogDirs", "*.LogDir", "directory"),
     ("AlterReplicaLogDirs", "*.LogDir", "directory"),
@@ -30,8 +30,8 @@ NORMAL = [
     ("GetTelemetrySubscriptions", "SubscriptionId", "shown"),
 ]
 KEYS = (
-    "BaseOffset", "FirstOffset", "Name", "TopicName", "Topic", "TopicId", "GroupId", "ResourceType", "ResourceName", "PartitionIndex", "Partition",
-    "PartitionId", "ConfigName", "ApiKey", "TransactionalId", "MemberId", "GroupInstanceId", "Key", "NodeId", "BrokerId",
+    "BaseOffset", "FirstOffset", "Name", "TopicName", "Topic", "TopicId", "GroupId", "ResourceType", "ResourceName",
+    "PartitionIndex", "Partition", "PartitionId", "ConfigName", "ApiKey", "TransactionalId", "MemberId", "GroupInstanceId", "Key", "NodeId", "BrokerId",
     "LogDir", "Feature", "ProducerId",
 )
 
@@ -70,9 +70,7 @@ class Normaliser:
             return self.struct(field.fields, value, path + ".") if value is not None else None
         for rule, what in self.rules:
             if fnmatchcase(path, rule):
-                if what != "kept":
-                    return self.rewritten(what, value)
-                break
+                return self.rewritten(what, value)
         if field.element == "uuid":
             return self.uuid(value)
         if isinstance(value, bytes):

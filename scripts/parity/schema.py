@@ -161,7 +161,7 @@ def _encode_struct(out, fields, body, version, flexible):
             continue
         value = body.get(field.name, field.default)
         if version in field.tagged:
-            if value != field.default and value != _filled(field.default):
+            if value != field.default:
                 tagged = bytearray()
                 _encode_value(tagged, field, value, version, flexible)
                 tags[field.tag] = bytes(tagged)
@@ -172,10 +172,6 @@ def _encode_struct(out, fields, body, version, flexible):
         out += uvarint(len(tags))
         for tag, data in sorted(tags.items()):
             out += uvarint(tag) + uvarint(len(data)) + data
-
-
-def _filled(default):
-    return {} if default == {} else default
 
 
 def _encode_value(out, field, value, version, flexible):
