@@ -6,6 +6,7 @@
 """
 
 import argparse
+import signal
 import sys
 from pathlib import Path
 
@@ -35,6 +36,8 @@ def arguments():
 
 if __name__ == "__main__":
     args = arguments()
+    # Ended from outside it still stops its brokers.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     if args.what == "docs":
         table.write_docs(args.check)
     else:
