@@ -9,6 +9,7 @@ use std::sync::Arc;
 use corelane_shards::disk;
 use corelane_shards::log::{recover, JournalReplay, Log, LogConfig, LogError, LogId, Opening};
 use corelane_shards::runtime::spawn_blocking;
+use futures_util::stream::{self, StreamExt};
 
 use super::moves::remove;
 use super::Shard;
@@ -16,6 +17,9 @@ use crate::clock::now_ms;
 use crate::group::{OFFSETS_TOPIC, SHARE_STATE_TOPIC, TRANSACTION_TOPIC};
 use crate::metadata::{partition_metadata, MetadataImage, TopicImage};
 use crate::partition::{Partition, PartitionKey};
+
+/// Partitions that a shard opens at the same time: most of it is waiting for the disk.
+const OPENED_AT_ONCE: usize = 16;
 
 /// What an earlier process left in the log directories, in the order of the configuration.
 #[derive(Default, Clone, Copy)]
@@ -44,6 +48,7 @@ impl Shard {
     ) -> bool {
         let mut all = true;
         let mut wanted = HashSet::new();
+        let mut missing = Vec::new();
         let (mut of_transactions, mut of_shares) = (Vec::new(), Vec::new());
         for topic in image.topics.values() {
             for (index, partition) in topic.partitions.iter().enumerate() {
@@ -54,34 +59,42 @@ impl Shard {
                 wanted.insert(key);
                 if let Some(open) = self.table.get(&key) {
                     open.log.set_config(topic.config.log.clone());
-                    continue;
-                }
-                if partition.log_dir >= self.config.log_dirs.len() {
+                } else if partition.log_dir >= self.config.log_dirs.len() {
                     self.table.set_offline(key);
-                    continue;
-                }
-                match self.open(topic, index, found).await {
-                    Ok(log) => {
-                        let partition = Rc::new(Partition::new(log, partition.leader_epoch));
-                        self.table.insert(key, Rc::clone(&partition));
-                        match topic.name.as_str() {
-                            OFFSETS_TOPIC => self.load_groups(key, partition),
-                            TRANSACTION_TOPIC => of_transactions.push((key, partition)),
-                            SHARE_STATE_TOPIC => of_shares.push((key, partition)),
-                            _ => {}
-                        }
-                    }
-                    Err(error) => {
-                        all = false;
-                        self.table.set_offline(key);
-                        tracing::error!(
-                            topic = %topic.name, partition = index,
-                            "cannot open the partition, it stays offline: {error}"
-                        );
-                    }
+                } else {
+                    missing.push((key, topic));
                 }
             }
         }
+        let mut opened = stream::iter(missing)
+            .map(|(key, topic)| async move {
+                (key, topic, self.open(topic, key.index as usize, found).await)
+            })
+            .buffered(OPENED_AT_ONCE);
+        while let Some((key, topic, log)) = opened.next().await {
+            let epoch = topic.partitions[key.index as usize].leader_epoch;
+            match log {
+                Ok(log) => {
+                    let partition = Rc::new(Partition::new(log, epoch));
+                    self.table.insert(key, Rc::clone(&partition));
+                    match topic.name.as_str() {
+                        OFFSETS_TOPIC => self.load_groups(key, partition),
+                        TRANSACTION_TOPIC => of_transactions.push((key, partition)),
+                        SHARE_STATE_TOPIC => of_shares.push((key, partition)),
+                        _ => {}
+                    }
+                }
+                Err(error) => {
+                    all = false;
+                    self.table.set_offline(key);
+                    tracing::error!(
+                        topic = %topic.name, partition = key.index,
+                        "cannot open the partition, it stays offline: {error}"
+                    );
+                }
+            }
+        }
+        drop(opened);
         let before = self.image();
         let deleted = before.topics.values().filter(|topic| !image.by_id.contains_key(&topic.id));
         let deleted: Vec<String> = deleted.map(|topic| topic.name.to_string()).collect();
