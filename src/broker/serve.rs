@@ -126,6 +126,7 @@ pub fn serve(config: BrokerConfig) -> Result<(), ServeError> {
             for address in &bound.shown {
                 tracing::info!(shards, "listening on {address}");
             }
+            tell_service_manager(sd_notify::NotifyState::Ready);
             controller::run(controller, store, commands, updates, log_dirs).await;
         };
         tokio::select! {
@@ -135,6 +136,7 @@ pub fn serve(config: BrokerConfig) -> Result<(), ServeError> {
         }
     });
     shutdown.request();
+    tell_service_manager(sd_notify::NotifyState::Stopping);
     engine.join()?;
     if all_closed.load(Ordering::SeqCst) {
         let checkpoints = checkpoints.lock().unwrap_or_else(|e| e.into_inner());
@@ -214,6 +216,13 @@ fn bind_addresses(config: &BrokerConfig, shards: usize) -> Result<Bound, ServeEr
         }
     }
     Ok(bound)
+}
+
+/// systemd, if it has started us, waits for this (`Type=notify`).
+fn tell_service_manager(state: sd_notify::NotifyState<'_>) {
+    if let Err(error) = sd_notify::notify(&[state]) {
+        tracing::warn!("the service manager cannot be told: {error}");
+    }
 }
 
 async fn stop_signal() {

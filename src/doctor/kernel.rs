@@ -110,7 +110,7 @@ fn refused(kernel: &Kernel, process: &Process, why: &str) -> (String, String) {
             format!("{place} seccomp filter forbids io_uring_setup"),
             "docker run --security-opt seccomp=unconfined … # or a profile that allows \
              io_uring_setup, io_uring_enter and io_uring_register; in a systemd unit: \
-             SystemCallFilter=@system-service @io-event"
+             SystemCallFilter=@aio"
                 .to_string(),
         );
     }

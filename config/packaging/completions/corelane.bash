@@ -1,0 +1,2 @@
+# The program knows its own commands.
+eval "$(corelane completions bash)"
