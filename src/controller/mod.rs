@@ -4,10 +4,14 @@
 
 mod actor;
 mod configs;
+mod disk;
 mod features;
+mod frame;
 mod handle;
 mod quotas;
 mod record;
+#[cfg(test)]
+mod simulation;
 mod state;
 mod store;
 

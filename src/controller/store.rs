@@ -2,23 +2,22 @@
 //! Kafka takes no directories there but those of partitions.
 //!
 //! Eight bytes of magic and version, then frames of (u32 length, u32 CRC32C, both little-endian,
-//! rkyv bytes of a list of records), one per decision, each durable before it is acted on. When
-//! it has grown, it is written anew from the state it stands for and replaced atomically.
+//! rkyv bytes of a list of records), one for what was decided together, each durable before it is acted
+//! on. When it has grown, it is replaced atomically by a snapshot, the fewest records that stand for the
+//! state, in one frame, and goes on behind that. A start reads the snapshot and what follows.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write};
+use std::io;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{fallocate, FallocateFlags};
-
+use super::disk::{MetadataDisk, RealDisk};
+use super::frame::{frame, parse, MAGIC};
 use super::record::MetadataRecord;
 
 const METADATA_FILE: &str = "corelane-metadata.log";
-const MAGIC: &[u8; 8] = b"CLMETA\x00\x01";
+const ASIDE: &str = "corelane-metadata.tmp";
 /// Space kept behind the end of the log.
 const RESERVE_BYTES: u64 = 256 << 10;
-const FRAME_HEADER_BYTES: usize = 8;
-/// A log larger than this is written anew.
+/// What follows the snapshot may be as large as it is, but need not be smaller than this.
 const COMPACT_ABOVE_BYTES: u64 = 1 << 20;
 
 /// Why the controller's log cannot be used.
@@ -32,10 +31,12 @@ pub enum StoreError {
 
 /// The open log. Owned by the control thread.
 #[derive(Debug)]
-pub struct MetadataStore {
+pub struct MetadataStore<D = RealDisk> {
     path: PathBuf,
-    file: File,
+    disk: D,
     len: u64,
+    /// Bytes that the log began with when it was written anew.
+    snapshot: u64,
     /// Space is reserved up to here.
     reserved: u64,
     /// What the file holds behind `len` is not known.
@@ -49,49 +50,64 @@ impl MetadataStore {
     /// # Errors
     /// See [`StoreError`].
     pub fn open(dir: &Path) -> Result<(MetadataStore, Vec<MetadataRecord>), StoreError> {
-        let path = dir.join(METADATA_FILE);
+        MetadataStore::open_on(RealDisk::new(dir), dir.join(METADATA_FILE))
+    }
+}
+
+impl<D: MetadataDisk> MetadataStore<D> {
+    pub(super) fn open_on(
+        mut disk: D,
+        path: PathBuf,
+    ) -> Result<(MetadataStore<D>, Vec<MetadataRecord>), StoreError> {
         let io = |why| StoreError::Io { path: path.clone(), why };
-        let bytes = match fs::read(&path) {
-            Ok(bytes) if !bytes.is_empty() => bytes,
-            Ok(_) => MAGIC.to_vec(),
-            Err(e) if e.kind() == io::ErrorKind::NotFound => MAGIC.to_vec(),
-            Err(e) => return Err(io(e)),
+        let bytes = match disk.read(METADATA_FILE).map_err(io)? {
+            Some(bytes) if !bytes.is_empty() => bytes,
+            _ => MAGIC.to_vec(),
         };
-        let (records, good) = parse(&path, &bytes)?;
+        let (records, good) = parse(&bytes).map_err(|(position, reason)| StoreError::Damaged {
+            path: path.clone(),
+            position,
+            reason,
+        })?;
         if good < bytes.len() {
             tracing::warn!(
                 file = %path.display(), position = good, bytes = bytes.len() - good,
                 "cut an unfinished decision off the metadata log"
             );
         }
-        let mut store = MetadataStore::replace(&path, &bytes[..good]).map_err(io)?;
-        store.len = good as u64;
+        let mut store =
+            MetadataStore { path, disk, len: 0, snapshot: 0, reserved: 0, broken: false };
+        // Written anew, because what was read may be in memory alone, after a sync that failed.
+        store.replace(&bytes[..good]).map_err(|why| store.failed(why))?;
         Ok((store, records))
     }
 
-    /// Adds one decision, durably. What a failed write left is cut off again; after a failed sync,
-    /// which may have lost anything, nothing more is written until the next start.
+    /// Adds what was decided together, durably: all of it or nothing. What a failed write left is cut off
+    /// again; after a failed sync, which may have lost anything, nothing more is written until the next
+    /// start.
     ///
     /// # Errors
-    /// The disk's; the decision must then not be acted on.
+    /// The disk's; the decisions must then not be acted on.
     pub fn append(&mut self, records: &[MetadataRecord]) -> Result<(), StoreError> {
-        let path = self.path.clone();
-        let io = |why| StoreError::Io { path: path.clone(), why };
         if self.broken {
-            return Err(io(io::Error::other("a write failed before: restart the broker")));
+            return Err(self.failed(io::Error::other("a write failed before: restart the broker")));
         }
         let frame = frame(records);
-        if let Err(why) = self.file.write_all(&frame) {
-            self.broken = self.file.set_len(self.len).is_err();
-            return Err(io(why));
+        if let Err(why) = self.disk.append(METADATA_FILE, &frame) {
+            self.broken = self.disk.cut(METADATA_FILE, self.len).is_err();
+            return Err(self.failed(why));
         }
-        if let Err(why) = self.file.sync_data() {
+        if let Err(why) = self.disk.sync(METADATA_FILE) {
             self.broken = true;
-            return Err(io(why));
+            return Err(self.failed(why));
         }
         self.len += frame.len() as u64;
         self.reserve();
         Ok(())
+    }
+
+    fn failed(&self, why: io::Error) -> StoreError {
+        StoreError::Io { path: self.path.clone(), why }
     }
 
     /// Keeps space behind the file's end, so that decisions (deletions among them) can be made when
@@ -101,160 +117,178 @@ impl MetadataStore {
             return;
         }
         // Without it there is only what is free then.
-        let ahead = fallocate(&self.file, FallocateFlags::KEEP_SIZE, self.len, RESERVE_BYTES);
-        if ahead.is_ok() {
+        if self.disk.reserve(METADATA_FILE, self.len, RESERVE_BYTES).is_ok() {
             self.reserved = self.len + RESERVE_BYTES;
         }
     }
 
-    /// Writes the log anew where it has grown to more than twice what it stands for.
+    /// Puts a snapshot in the place of a log that has grown: of `live`, the fewest records that stand for
+    /// the state. The work for it is as much as was appended, however large the state is.
     ///
     /// # Errors
-    /// The disk's; the old log is then still in force.
+    /// The disk's; the old log is then still in force, or nothing more is written until the next start.
     pub fn compact(
         &mut self,
         live: impl FnOnce() -> Vec<MetadataRecord>,
     ) -> Result<(), StoreError> {
-        if self.len < COMPACT_ABOVE_BYTES {
+        if self.broken || self.len - self.snapshot < self.snapshot.max(COMPACT_ABOVE_BYTES) {
             return Ok(());
         }
         let content = [&MAGIC[..], &frame(&live())].concat();
-        if self.len > 2 * content.len() as u64 {
-            let path = self.path.clone();
-            let fresh = MetadataStore::replace(&path, &content);
-            *self = fresh.map_err(|why| StoreError::Io { path, why })?;
-        }
+        self.replace(&content).map_err(|why| self.failed(why))
+    }
+
+    fn replace(&mut self, content: &[u8]) -> io::Result<()> {
+        self.disk.create(ASIDE, content)?;
+        self.disk.sync(ASIDE)?;
+        // From here on nobody knows which of the two a crash leaves, until the name is durable.
+        self.broken = true;
+        self.disk.rename(ASIDE, METADATA_FILE)?;
+        self.disk.sync_names()?;
+        self.broken = false;
+        (self.len, self.snapshot, self.reserved) = (content.len() as u64, content.len() as u64, 0);
+        self.reserve();
         Ok(())
     }
-
-    fn replace(path: &Path, content: &[u8]) -> io::Result<MetadataStore> {
-        let aside = path.with_extension("tmp");
-        let mut file = File::create(&aside)?;
-        file.write_all(content)?;
-        file.sync_all()?;
-        fs::rename(&aside, path)?;
-        if let Some(dir) = path.parent() {
-            File::open(dir)?.sync_all()?;
-        }
-        let file = OpenOptions::new().append(true).open(path)?;
-        let len = content.len() as u64;
-        let path = path.to_path_buf();
-        let mut store = MetadataStore { path, file, len, reserved: 0, broken: false };
-        store.reserve();
-        Ok(store)
-    }
-}
-
-fn frame(records: &[MetadataRecord]) -> Vec<u8> {
-    let records = records.to_vec();
-    let body = match rkyv::to_bytes::<rkyv::rancor::Error>(&records) {
-        Ok(body) => body,
-        Err(error) => unreachable!("records of plain values serialize: {error}"),
-    };
-    let mut frame = Vec::with_capacity(FRAME_HEADER_BYTES + body.len());
-    frame.extend_from_slice(&(body.len() as u32).to_le_bytes());
-    frame.extend_from_slice(&crc32c::crc32c(&body).to_le_bytes());
-    frame.extend_from_slice(&body);
-    frame
-}
-
-/// All records, and where the last whole frame ends.
-fn parse(path: &Path, bytes: &[u8]) -> Result<(Vec<MetadataRecord>, usize), StoreError> {
-    let damaged = |position: usize, reason: &str| StoreError::Damaged {
-        path: path.to_path_buf(),
-        position,
-        reason: reason.to_string(),
-    };
-    if !bytes.starts_with(MAGIC) {
-        return Err(damaged(0, "not a metadata log of this version"));
-    }
-    let mut records = Vec::new();
-    let mut at = MAGIC.len();
-    while let Some(header) = bytes.get(at..at + FRAME_HEADER_BYTES) {
-        let len = u32::from_le_bytes([header[0], header[1], header[2], header[3]]) as usize;
-        let crc = u32::from_le_bytes([header[4], header[5], header[6], header[7]]);
-        let start = at + FRAME_HEADER_BYTES;
-        let Some(body) = bytes.get(start..start + len) else { break };
-        if crc32c::crc32c(body) != crc {
-            if start + len < bytes.len() {
-                return Err(damaged(at, "the checksum is wrong and more follows"));
-            }
-            break;
-        }
-        let mut aligned = rkyv::util::AlignedVec::<16>::with_capacity(len);
-        aligned.extend_from_slice(body);
-        let decoded = rkyv::from_bytes::<Vec<MetadataRecord>, rkyv::rancor::Error>(&aligned);
-        records.extend(decoded.map_err(|e| damaged(at, &e.to_string()))?);
-        at = start + len;
-    }
-    Ok((records, at))
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::simulation::SimDisk;
     use super::*;
 
-    fn deleted(id: u128) -> MetadataRecord {
-        MetadataRecord::TopicDeleted { id }
+    fn next(next: i64) -> MetadataRecord {
+        MetadataRecord::ProducerIds { next }
     }
 
-    fn written(dir: &Path) -> Vec<u8> {
-        let (mut store, _) = MetadataStore::open(dir).expect("opens");
-        store.append(&[deleted(1), deleted(2)]).expect("appends");
-        store.append(&[deleted(3)]).expect("appends");
-        fs::read(dir.join(METADATA_FILE)).expect("reads")
+    fn open(disk: SimDisk) -> Result<(MetadataStore<SimDisk>, Vec<MetadataRecord>), StoreError> {
+        MetadataStore::open_on(disk, PathBuf::from(METADATA_FILE))
+    }
+
+    fn records(disk: &SimDisk) -> Vec<MetadataRecord> {
+        open(disk.clone()).expect("opens").1
+    }
+
+    fn written() -> (SimDisk, Vec<u8>) {
+        let (mut store, _) = open(SimDisk::default()).expect("opens");
+        store.append(&[next(1), next(2)]).expect("appends");
+        store.append(&[next(3)]).expect("appends");
+        let mut disk = store.disk;
+        let bytes = disk.read(METADATA_FILE).expect("reads").expect("is there");
+        (disk, bytes)
     }
 
     #[test]
     fn a_torn_last_decision_is_cut_and_the_rest_stays() {
-        let dir = tempfile::tempdir().expect("a directory");
-        let bytes = written(dir.path());
-        let path = dir.path().join(METADATA_FILE);
-        let (_, two) = parse(&path, &bytes[..bytes.len() - 1]).expect("two of three");
+        let (_, bytes) = written();
+        let (_, two) = parse(&bytes[..bytes.len() - 1]).expect("two of three");
         for cut in two..bytes.len() {
-            fs::write(&path, &bytes[..cut]).expect("writes");
-            let (mut store, records) = MetadataStore::open(dir.path()).expect("opens");
-            assert_eq!(records, [deleted(1), deleted(2)], "cut at {cut}");
-            store.append(&[deleted(4)]).expect("appends");
-            let (_, records) = MetadataStore::open(dir.path()).expect("opens");
-            assert_eq!(records, [deleted(1), deleted(2), deleted(4)]);
+            let mut disk = SimDisk::default();
+            disk.create(METADATA_FILE, &bytes[..cut]).expect("writes");
+            let (mut store, records_there) = open(disk).expect("opens");
+            assert_eq!(records_there, [next(1), next(2)], "cut at {cut}");
+            store.append(&[next(4)]).expect("appends");
+            assert_eq!(records(&store.disk), [next(1), next(2), next(4)]);
         }
     }
 
     #[test]
     fn after_a_write_that_failed_and_could_not_be_undone_nothing_is_written() {
-        let dir = tempfile::tempdir().expect("a directory");
-        let bytes = written(dir.path());
-        let path = dir.path().join(METADATA_FILE);
-        let (mut store, _) = MetadataStore::open(dir.path()).expect("opens");
-        let good = std::mem::replace(&mut store.file, File::open(&path).expect("to read only"));
-        assert!(store.append(&[deleted(4)]).is_err());
-        store.file = good;
-        let error = store.append(&[deleted(4)]).expect_err("is broken").to_string();
+        let (disk, bytes) = written();
+        let (mut store, _) = open(disk).expect("opens");
+        store.disk.fails = true;
+        assert!(store.append(&[next(4)]).is_err());
+        store.disk.fails = false;
+        let error = store.append(&[next(4)]).expect_err("is broken").to_string();
         assert!(error.contains("restart"), "{error}");
-        assert_eq!(fs::read(&path).expect("reads"), bytes);
+        assert_eq!(store.disk.read(METADATA_FILE).expect("reads").as_ref(), Some(&bytes));
     }
 
     #[test]
     fn damage_before_the_end_is_named_and_nothing_is_changed() {
-        let dir = tempfile::tempdir().expect("a directory");
-        let mut bytes = written(dir.path());
-        let path = dir.path().join(METADATA_FILE);
+        let (mut disk, mut bytes) = written();
         bytes[20] ^= 1;
-        fs::write(&path, &bytes).expect("writes");
-        let error = MetadataStore::open(dir.path()).expect_err("damaged").to_string();
+        disk.create(METADATA_FILE, &bytes).expect("writes");
+        let error = open(disk.clone()).expect_err("damaged").to_string();
         assert!(error.contains("damaged at byte 8"), "{error}");
-        assert_eq!(fs::read(&path).expect("reads"), bytes);
+        assert_eq!(disk.read(METADATA_FILE).expect("reads"), Some(bytes));
     }
 
     #[test]
-    fn a_grown_log_is_written_anew() {
-        let dir = tempfile::tempdir().expect("a directory");
-        let (mut store, _) = MetadataStore::open(dir.path()).expect("opens");
-        store.len = COMPACT_ABOVE_BYTES;
-        store.compact(|| vec![deleted(9)]).expect("compacts");
-        store.append(&[deleted(10)]).expect("appends");
-        let (_, records) = MetadataStore::open(dir.path()).expect("opens");
-        assert_eq!(records, [deleted(9), deleted(10)]);
+    fn the_log_stays_within_a_bound_of_what_it_stands_for() {
+        let (mut store, _) = open(SimDisk::default()).expect("opens");
+        let state: Vec<_> = (0..1_000).map(next).collect();
+        let mut snapshots = 0;
+        for n in 0..4_000 {
+            store.append(&vec![next(n); 20]).expect("appends");
+            let before = store.len;
+            store.compact(|| state.clone()).expect("compacts");
+            snapshots += usize::from(store.len < before);
+            assert!(store.len <= store.snapshot + COMPACT_ABOVE_BYTES.max(store.snapshot) + 4_096);
+        }
+        assert!((3..20).contains(&snapshots), "{snapshots}");
+        assert_eq!(records(&store.disk)[..1_000], state[..]);
+    }
+
+    /// Decisions and snapshots until `cut` operations of the disk were done: how many were answered, and
+    /// the disk.
+    fn history(disk: SimDisk, cut: usize) -> (i64, SimDisk) {
+        disk.stop_after(cut);
+        let keep = disk.clone();
+        let Ok((mut store, there)) = open(disk) else { return (0, keep) };
+        let first = there.len() as i64;
+        let mut answered = first;
+        for n in first..first + 12 {
+            // Large ones take several sectors.
+            let mut decided = vec![next(n + 1)];
+            let ballast = MetadataRecord::TopicDeleted { id: 7 };
+            decided.extend(vec![ballast; [0, 40, 7][n as usize % 3]]);
+            if store.append(&decided).is_err() {
+                break;
+            }
+            answered = n + 1;
+            if n % 4 == 3 {
+                // As if it had grown.
+                let len = store.len;
+                store.snapshot = 0;
+                store.len = len.max(COMPACT_ABOVE_BYTES);
+                let _ = store.compact(|| (1..=answered).map(next).collect());
+                if store.len == COMPACT_ABOVE_BYTES {
+                    store.len = len;
+                }
+            }
+        }
+        (answered, store.disk)
+    }
+
+    #[test]
+    fn a_power_cut_at_any_point_takes_back_nothing_that_was_answered() {
+        let mut cuts = 0;
+        for cut in 1.. {
+            let (_, disk) = history(SimDisk::default(), cut);
+            let finished = !disk.has_stopped();
+            for seed in 0..24 {
+                let (answered, disk) = history(SimDisk::default(), cut);
+                let left = disk.after_power_cut(seed);
+                let found = open(left).unwrap_or_else(|error| panic!("{cut} {seed}: {error}"));
+                let decided: Vec<i64> = found
+                    .1
+                    .iter()
+                    .filter_map(|record| match record {
+                        MetadataRecord::ProducerIds { next } => Some(*next),
+                        _ => None,
+                    })
+                    .collect();
+                let whole: Vec<i64> = (1..=decided.len() as i64).collect();
+                assert_eq!(decided, whole, "cut {cut} seed {seed}: all before the last");
+                let len = decided.len() as i64;
+                assert!((answered..=answered + 1).contains(&len), "{cut} {seed}: {len} {answered}");
+                cuts += 1;
+            }
+            if finished {
+                break;
+            }
+        }
+        assert!(cuts > 1_000, "{cuts}");
     }
 }
