@@ -16,6 +16,7 @@ mod report;
 mod size;
 mod stats;
 mod system_calls;
+mod topics;
 mod wire;
 mod workload;
 
@@ -44,6 +45,8 @@ enum Command {
     Latency(latency::LatencyArgs),
     /// Time rebalances, and commits beside heartbeats, of many members of consumer groups
     Groups(groups::GroupsArgs),
+    /// Create and delete topics by the thousand
+    Topics(topics::TopicsArgs),
     /// What this machine can do with the same bytes and no broker
     #[command(subcommand)]
     Ceiling(Ceiling),
@@ -86,6 +89,7 @@ fn run() -> Result<()> {
         Command::Produce(args) => print(&produce::run(&args)?, args.json),
         Command::Fetch(args) => print(&fetch::run(&args)?, args.json),
         Command::Latency(args) => print(&latency::run(&args)?, args.json),
+        Command::Topics(args) => print(&topics::run(&args)?, args.json),
         Command::Groups(args) => print(&groups::run(&args)?, args.json),
         Command::Ceiling(Ceiling::Produce(args)) => {
             print(&ceiling::client::produce(&args)?, args.json)

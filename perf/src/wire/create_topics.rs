@@ -24,6 +24,22 @@ pub fn request(topic: &str, partitions: u32, settings: &[(String, String)]) -> V
     encoder.finish(0)
 }
 
+/// Creates several topics with one replica and without settings.
+pub fn of_all(topics: &[String], partitions: u32) -> Vec<u8> {
+    let mut encoder = Encoder::request(API_KEY, API_VERSION);
+    encoder.array_len(topics.len());
+    for topic in topics {
+        encoder.string(topic);
+        encoder.i32(partitions as i32);
+        encoder.i16(1);
+        encoder.array_len(0);
+        encoder.array_len(0);
+    }
+    encoder.i32(TIMEOUT_MS);
+    encoder.bool(false);
+    encoder.finish(0)
+}
+
 /// The answer's error code; that the topic exists already is not an error here.
 pub fn parse(frame: &[u8], correlation_id: i32) -> Result<(), WireError> {
     let mut decoder = Decoder::response(frame, correlation_id, false)?;

@@ -31,6 +31,46 @@ pub fn request(topic: &str) -> Vec<u8> {
     encoder.finish(0)
 }
 
+/// Asks for all topics.
+pub fn request_all() -> Vec<u8> {
+    let mut encoder = Encoder::request(API_KEY, API_VERSION);
+    encoder.i32(-1);
+    encoder.bool(false);
+    encoder.finish(0)
+}
+
+/// Partitions in the answer to [`request_all`], and how many of them have no leader.
+pub fn count(frame: &[u8], correlation_id: i32) -> Result<(usize, usize), WireError> {
+    let mut decoder = Decoder::response(frame, correlation_id, false)?;
+    decoder.i32()?;
+    for _ in 0..decoder.array_len()? {
+        decoder.i32()?;
+        decoder.string()?;
+        decoder.i32()?;
+        decoder.string()?;
+    }
+    decoder.string()?;
+    decoder.i32()?;
+    let (mut all, mut leaderless) = (0, 0);
+    for _ in 0..decoder.array_len()? {
+        decoder.i16()?;
+        decoder.string()?;
+        decoder.i8()?;
+        for _ in 0..decoder.array_len()? {
+            decoder.i16()?;
+            decoder.i32()?;
+            let leader = decoder.i32()?;
+            decoder.i32()?;
+            decoder.skip_i32_array()?;
+            decoder.skip_i32_array()?;
+            decoder.skip_i32_array()?;
+            all += 1;
+            leaderless += usize::from(leader < 0);
+        }
+    }
+    Ok((all, leaderless))
+}
+
 /// Parses the answer to [`request`].
 pub fn parse(frame: &[u8], correlation_id: i32) -> Result<TopicMetadata, WireError> {
     let mut decoder = Decoder::response(frame, correlation_id, false)?;

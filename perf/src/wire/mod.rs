@@ -8,6 +8,7 @@ pub mod batch;
 pub mod content;
 pub mod create_topics;
 pub mod decoder;
+pub mod delete_topics;
 pub mod encoder;
 pub mod error_code;
 pub mod fetch;
