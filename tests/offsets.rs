@@ -23,6 +23,7 @@ const UNKNOWN_TOPIC_OR_PARTITION: i16 = 3;
 const OFFSET_METADATA_TOO_LARGE: i16 = 12;
 const INVALID_TOPIC: i16 = 17;
 const ILLEGAL_GENERATION: i16 = 22;
+const UNKNOWN_MEMBER_ID: i16 = 25;
 const NON_EMPTY_GROUP: i16 = 68;
 const GROUP_ID_NOT_FOUND: i16 = 69;
 
@@ -125,10 +126,11 @@ fn what_cannot_be_committed_is_refused_and_internal_topics_are_not_written_to() 
     let broker = Broker::start(Setup::new("single"));
     broker.run(&["topic", "create", "t"], b"");
     find_coordinator(&broker);
+    assert_eq!(commit(&broker, "t", "", 3), ILLEGAL_GENERATION);
     assert_eq!(commit(&broker, "t", "why not", -1), 0);
     assert_eq!(commit(&broker, "t", &"x".repeat(4097), -1), OFFSET_METADATA_TOO_LARGE);
     assert_eq!(commit(&broker, "none", "", -1), UNKNOWN_TOPIC_OR_PARTITION);
-    assert_eq!(commit(&broker, "t", "", 3), ILLEGAL_GENERATION);
+    assert_eq!(commit(&broker, "t", "", 3), UNKNOWN_MEMBER_ID);
 
     let batch = corelane_shards::log::batch::build::batch(&[b"raw"], 1_000, None);
     let partition = PartitionProduceData::default().with_records(Some(batch.into()));

@@ -135,8 +135,13 @@ impl Shard {
         let by_epoch = *by_epoch || commit.transaction.is_some();
         match self.consumers.may_commit(group, member_id, *generation, by_epoch) {
             Some(may) => may,
-            None if commit.by_epoch && *generation >= 0 && !self.members.contains(group) => {
-                Err(ErrorCode::GroupIdNotFound)
+            None if *generation >= 0 && !self.members.contains(group) => {
+                let is_there = self.coordinators.has_offsets(commit.partition, group);
+                Err(match (is_there, commit.by_epoch) {
+                    (true, _) => ErrorCode::UnknownMemberId,
+                    (false, true) => ErrorCode::GroupIdNotFound,
+                    (false, false) => ErrorCode::IllegalGeneration,
+                })
             }
             None => {
                 let instance = commit.instance_id.as_deref();
