@@ -1,6 +1,6 @@
 //! The documents that are made from the tables of settings are current.
 
-use corelane::config::{broker, group, reference, topic};
+use corelane::config::{broker, client_metrics, group, reference, topic};
 
 #[test]
 fn the_reference_and_the_example_file_are_what_the_tables_say() {
@@ -23,5 +23,6 @@ fn every_setting_says_what_it_does_and_why_it_is_not_honoured() {
     broker::TABLES.iter().for_each(|(_, table)| judge(table));
     judge(topic::SETTINGS);
     judge(group::SETTINGS);
+    judge(client_metrics::SETTINGS);
     assert!(broker::all().count() >= 336, "Kafka 4.1 knows 336 settings of brokers");
 }

@@ -3,63 +3,17 @@
 
 mod support;
 
-use kafka_protocol::messages::describe_configs_request::DescribeConfigsResource;
-use kafka_protocol::messages::incremental_alter_configs_request::{
-    AlterConfigsResource, AlterableConfig,
+use support::configs::{
+    alter, from_source, Change, APPEND, BROKER, DELETE, INVALID_CONFIG, INVALID_REQUEST, SET,
+    SUBTRACT, TOPIC,
 };
-use kafka_protocol::messages::*;
-use kafka_protocol::protocol::StrBytes;
 use support::{Broker, Setup, MODES};
 
-const TOPIC: i8 = 2;
-const BROKER: i8 = 4;
-const SET: i8 = 0;
-const DELETE: i8 = 1;
-const APPEND: i8 = 2;
-const SUBTRACT: i8 = 3;
 const UNKNOWN_TOPIC_OR_PARTITION: i16 = 3;
-const INVALID_CONFIG: i16 = 40;
-const INVALID_REQUEST: i16 = 42;
-
-fn text(text: &str) -> StrBytes {
-    StrBytes::from_string(text.to_string())
-}
-
-/// A setting, what is to become of it, and a value.
-type Change<'a> = (&'a str, i8, Option<&'a str>);
-
-/// The error code for one resource.
-fn alter(broker: &Broker, kind: i8, name: &str, changes: &[Change<'_>]) -> i16 {
-    let config = |(name, op, value): &Change<'_>| {
-        AlterableConfig::default()
-            .with_name(text(name))
-            .with_config_operation(*op)
-            .with_value(value.map(text))
-    };
-    let resource = AlterConfigsResource::default()
-        .with_resource_type(kind)
-        .with_resource_name(text(name))
-        .with_configs(changes.iter().map(config).collect());
-    let request = IncrementalAlterConfigsRequest::default().with_resources(vec![resource]);
-    let answer: IncrementalAlterConfigsResponse =
-        broker.client().ask(ApiKey::IncrementalAlterConfigs, 1, &request);
-    answer.responses[0].error_code
-}
 
 /// What a topic has of its own.
 fn own(broker: &Broker, topic: &str) -> Vec<String> {
-    let resource = DescribeConfigsResource::default()
-        .with_resource_type(TOPIC)
-        .with_resource_name(text(topic))
-        .with_configuration_keys(None);
-    let request = DescribeConfigsRequest::default().with_resources(vec![resource]);
-    let answer: DescribeConfigsResponse = broker.client().ask(ApiKey::DescribeConfigs, 4, &request);
-    let configs = answer.results[0].configs.iter().filter(|config| config.config_source == 1);
-    let shown = |value: &Option<StrBytes>| value.as_ref().map_or("", |v| v).to_string();
-    let mut own: Vec<String> =
-        configs.map(|config| format!("{}={}", &*config.name, shown(&config.value))).collect();
-    own.sort();
-    own
+    from_source(broker, TOPIC, topic, 1)
 }
 
 #[test]

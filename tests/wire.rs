@@ -221,6 +221,9 @@ fn every_api_answers_in_every_version_it_is_advertised_for() {
                 ApiKey::IncrementalAlterConfigs => {
                     ask!(IncrementalAlterConfigsRequest::default(), IncrementalAlterConfigsResponse)
                 }
+                ApiKey::ListConfigResources => {
+                    ask!(ListConfigResourcesRequest::default(), ListConfigResourcesResponse)
+                }
                 ApiKey::WriteTxnMarkers => {
                     ask!(WriteTxnMarkersRequest::default(), WriteTxnMarkersResponse)
                 }

@@ -46,6 +46,7 @@ impl Shard {
         image: Arc<MetadataImage>,
         found: &FoundAtStart<'_>,
     ) -> bool {
+        self.apply_group_settings(&image);
         let mut all = true;
         let mut wanted = HashSet::new();
         let mut missing = Vec::new();
@@ -59,7 +60,7 @@ impl Shard {
                 wanted.insert(key);
                 if let Some(open) = self.table.get(&key) {
                     open.log.set_config(topic.config.log.clone());
-                } else if partition.log_dir >= self.config.log_dirs.len() {
+                } else if partition.log_dir >= self.config().log_dirs.len() {
                     self.table.set_offline(key);
                 } else {
                     missing.push((key, topic));
@@ -185,7 +186,8 @@ impl Shard {
     }
 
     fn partition_dir(&self, topic: &TopicImage, index: usize) -> PathBuf {
-        let log_dir = &self.config.log_dirs[topic.partitions[index].log_dir];
+        let log_dirs = &self.config().log_dirs;
+        let log_dir = &log_dirs[topic.partitions[index].log_dir];
         log_dir.join(MetadataImage::partition_dir(&topic.name, index))
     }
 

@@ -174,9 +174,9 @@ impl Shard {
 
     /// Looks for offsets that have had their time, and for groups of which nothing is left, for ever.
     pub(super) async fn expire_offsets(&self) {
-        let retention_ms = self.config.offsets_retention_ms;
+        let retention_ms = self.config().offsets_retention_ms;
         loop {
-            sleep(Duration::from_millis(self.config.offsets_retention_check_ms)).await;
+            sleep(Duration::from_millis(self.config().offsets_retention_check_ms)).await;
             for index in self.coordinators.partitions() {
                 let mut groups: BTreeSet<String> =
                     self.coordinators.groups(index).into_iter().collect();

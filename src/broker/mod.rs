@@ -5,6 +5,7 @@
 mod advertise;
 mod apply;
 mod consumer_groups;
+mod group_settings;
 mod groups;
 mod moves;
 mod run_shard;

@@ -30,13 +30,13 @@ impl Shard {
         if partition.log.failure().is_some() {
             return Err(ErrorCode::KafkaStorageError);
         }
-        let log_dir = &self.config.log_dirs[to];
+        let log_dir = self.config().log_dirs[to].clone();
         let under_way = partition.log.moving_size();
-        if under_way.is_some_and(|moving| moving.future.parent() == Some(log_dir)) {
+        if under_way.is_some_and(|moving| moving.future.parent() == Some(&log_dir)) {
             return Ok(());
         }
         partition.log.cancel_move();
-        if partition.log.dir().parent() == Some(log_dir) {
+        if partition.log.dir().parent() == Some(&log_dir) {
             return Ok(());
         }
         let shard = Rc::clone(self);
@@ -51,14 +51,14 @@ impl Shard {
     async fn move_partition(&self, partition: &Partition, key: PartitionKey, to: usize) {
         let log = &partition.log;
         let old = log.dir();
-        let log_dir = &self.config.log_dirs[to];
+        let log_dir = self.config().log_dirs[to].clone();
         let Some(name) = old.file_name().and_then(|name| name.to_str()) else { return };
         let unique = uuid::Uuid::new_v4().simple();
         let target = MoveTarget {
             future: log_dir.join(format!("{name}.{unique}{FUTURE_SUFFIX}")),
             home: log_dir.join(name),
         };
-        let pace = Pace::unfelt(self.config.move_bytes_per_second);
+        let pace = Pace::unfelt(self.config().move_bytes_per_second);
         let decide = || async {
             let asked = self.controller.move_partition(key.topic, key.index, to, DECISION_LIMIT);
             let decided = asked.await.map_err(|code| format!("{code:?}"))?;
@@ -85,14 +85,14 @@ impl Shard {
     /// Ends what a stop left of moves of our partitions, before they are opened. Returns those that
     /// are to begin again.
     pub(super) async fn settle_moves(&self, image: &MetadataImage) -> Vec<UnfinishedMove> {
-        let there = self.config.log_dirs.len();
+        let there = self.config().log_dirs.len();
         let home = |name: &str| match place(image, name) {
             Some((_, at)) if at.shard == self.id && at.log_dir < there => Home::In(at.log_dir),
             Some(_) => Home::NotOurs,
             None if self.id.index() == 0 => Home::Nowhere,
             None => Home::NotOurs,
         };
-        let settled = settle_moves(&self.config.log_dirs, home, self.env.background).await;
+        let settled = settle_moves(&self.config().log_dirs, home, self.env.background).await;
         settled.unwrap_or_else(|error| {
             tracing::error!("what a stop left of moves stays until the next start: {error}");
             Vec::new()

@@ -174,11 +174,11 @@ async fn forget_journals(launch: &Launch, journals: &[JournalReplay]) {
 
 fn spawn_retention(shard: &Rc<Shard>, context: &ShardContext<Operation, Outcome>) -> Task<()> {
     let shard = Rc::clone(shard);
-    let interval = Duration::from_millis(shard.config.retention_check_ms);
+    let interval = Duration::from_millis(shard.config().retention_check_ms);
     context.background.spawn(async move {
         // One shard does it for all.
         let first = shard.id.index() == 0;
-        let reserves = if first { &shard.config.log_dirs[..] } else { &[] };
+        let reserves = if first { &shard.config().log_dirs[..] } else { &[] };
         trim::delete_expired(&shard.table, interval, reserves).await;
     })
 }
@@ -187,14 +187,18 @@ fn spawn_cleaner(
     shard: &Rc<Shard>,
     context: &ShardContext<Operation, Outcome>,
 ) -> Option<Task<()>> {
-    let config = &shard.config;
-    let key_bytes = config.cleaner_key_bytes / context.shard_count.max(1);
-    let pace = Pace::unfelt(config.cleaner_bytes_per_second);
-    let cleaner = Cleaner { key_bytes, pace };
-    let backoff = Duration::from_millis(config.cleaner_backoff_ms);
-    let on = config.cleaner;
-    let shard = Rc::clone(shard);
-    let run = async move { compact::compact_all(&shard.table, &cleaner, backoff).await };
+    let on = shard.config().cleaner;
+    let (shard, shards) = (Rc::clone(shard), context.shard_count.max(1));
+    let run = async move {
+        let settings = || {
+            let config = shard.config();
+            let key_bytes = config.cleaner_key_bytes / shards;
+            let pace = Pace::unfelt(config.cleaner_bytes_per_second);
+            let backoff = Duration::from_millis(config.cleaner_backoff_ms);
+            (Cleaner { key_bytes, pace }, backoff)
+        };
+        compact::compact_all(&shard.table, settings).await;
+    };
     on.then(|| context.background.spawn(run))
 }
 
@@ -251,9 +255,10 @@ fn accept_all(
 async fn accept(shard: &Rc<Shard>, listener: &Listener, number: usize, limit: usize) {
     loop {
         let stream = listener.accept().await;
-        if shard.connections.len() >= limit {
-            let reason = match limit == shard.config.max_connections {
-                true => format!("max.connections={limit} are open on shard {}", shard.id),
+        let wanted = shard.config().max_connections;
+        if shard.connections.len() >= limit.min(wanted) {
+            let reason = match wanted <= limit {
+                true => format!("max.connections={wanted} are open on shard {}", shard.id),
                 false => {
                     format!("{limit} are open on shard {}: raise the limit on open files", shard.id)
                 }

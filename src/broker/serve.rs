@@ -66,13 +66,14 @@ pub fn serve(config: BrokerConfig) -> Result<(), ServeError> {
     let bound = bind_addresses(&config, shards)?;
     let advertised = Arc::new(Advertised::new(&config, &bound.shown, shards, &cluster_id));
     let (store, records) = MetadataStore::open(dirs[0].path())?;
+    let config = Arc::new(config);
     let placement = Placement {
         directories: dirs.iter().map(|d| d.meta().directory_id.clone()).collect(),
         online: dirs.len(),
         shards,
         node_id: config.node_id,
         num_partitions: config.num_partitions,
-        topic_defaults: config.topic_defaults.clone(),
+        config: Arc::clone(&config),
     };
     let controller = Controller::load(placement, &records).map_err(ServeError::Metadata)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -95,9 +96,8 @@ pub fn serve(config: BrokerConfig) -> Result<(), ServeError> {
         advertised,
         addresses: Arc::new(bound.per_shard),
         open_files: open_files as usize / shards / LOG_FILES_PART,
-        max_connections: (open_files as usize / shards / CONNECTIONS_PART.1 * CONNECTIONS_PART.0)
-            .min(config.max_connections),
-        config: Arc::new(config),
+        max_connections: open_files as usize / shards / CONNECTIONS_PART.1 * CONNECTIONS_PART.0,
+        config,
         controller: handle,
         ready,
         opened,

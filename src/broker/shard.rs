@@ -29,7 +29,6 @@ use crate::transaction::Transactions;
 /// Everything one core's share of the broker knows. Made when the shard starts, lives on it.
 pub struct Shard {
     pub id: ShardId,
-    pub config: Arc<BrokerConfig>,
     pub mesh: Mesh<Operation, Outcome>,
     pub table: PartitionTable,
     pub env: Rc<LogEnv>,
@@ -115,7 +114,6 @@ impl Shard {
             client_instances: ClientInstances::default(),
             transactions: Transactions::default(),
             id: parts.id,
-            config: parts.config,
             mesh: parts.mesh,
             table: PartitionTable::default(),
             env: parts.env,
@@ -126,7 +124,10 @@ impl Shard {
             producer_ids: Cell::new((0, 0)),
             gate,
             shutdown: parts.shutdown,
-            image: RefCell::default(),
+            image: RefCell::new(Arc::new(MetadataImage {
+                broker: parts.config,
+                ..MetadataImage::default()
+            })),
             waiting_fetches: RefCell::default(),
             verifying: Verifying::default(),
             next_token: Cell::new(0),
@@ -136,6 +137,11 @@ impl Shard {
     /// The metadata as this shard serves it now.
     pub fn image(&self) -> Arc<MetadataImage> {
         Arc::clone(&self.image.borrow())
+    }
+
+    /// The broker's settings in force now.
+    pub fn config(&self) -> Arc<BrokerConfig> {
+        Arc::clone(&self.image.borrow().broker)
     }
 
     pub fn set_image(&self, image: Arc<MetadataImage>) {

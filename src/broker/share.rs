@@ -98,8 +98,12 @@ impl Shard {
         if new {
             let shard = Rc::clone(self);
             let loads = spawn_guarded(&self.gate, "load share", async move {
-                let loaded = shard.load_share(&shared).await;
+                let mut loaded = shard.load_share(&shared).await;
                 let failed = loaded.is_err();
+                if let Ok(inflight) = &mut loaded {
+                    // They may have changed meanwhile.
+                    inflight.set_limits(shard.share_limits(&shared.key.group));
+                }
                 shared.set(loaded);
                 if failed {
                     shard.shares.remove_if(|other| std::ptr::eq(other, &*shared));
@@ -114,7 +118,7 @@ impl Shard {
     }
 
     async fn load_share(self: &Rc<Self>, shared: &Shared) -> Result<InFlight, ErrorCode> {
-        let limits = self.config.share_limits;
+        let limits = self.share_limits(&shared.key.group);
         let saved = self.share_state(shared.key.clone(), StateCall::Read).await?;
         let log = Rc::clone(&self.table.find(&shared.partition())?.log);
         if let Some(saved) = saved {

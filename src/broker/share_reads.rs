@@ -65,7 +65,7 @@ impl Shard {
                 inflight.next_fetch()
             })?;
             let Some(from) = next else { break };
-            let found = match self.read_share(&log, from, bytes).await {
+            let found = match self.read_share(&held.key.group, &log, from, bytes).await {
                 Ok(Some(found)) => found,
                 Ok(None) => break,
                 // The log's beginning has moved meanwhile.
@@ -91,11 +91,12 @@ impl Shard {
     /// `None`: there is nothing yet.
     async fn read_share(
         &self,
+        group: &str,
         log: &Rc<Log>,
         from: i64,
         max_bytes: usize,
     ) -> Result<Option<Found>, LogError> {
-        let read_committed = self.config.share_limits.read_committed;
+        let read_committed = self.share_limits(group).read_committed;
         let end = if read_committed { log.last_stable() } else { log.safe_end() };
         if from >= end {
             return Ok(None);

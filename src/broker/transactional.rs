@@ -107,7 +107,7 @@ impl Shard {
         partitions: Vec<(String, i32)>,
     ) -> Result<(), ErrorCode> {
         let verify_only = !transaction.adds_partitions;
-        if verify_only && !self.config.transactions.verify_partitions {
+        if verify_only && !self.config().transactions.verify_partitions {
             return Ok(());
         }
         let what = AddToTransaction {

@@ -101,7 +101,7 @@ impl Shard {
 
     /// Aborts transactions that take too long, and forgets ids that are not used, for ever.
     pub(super) async fn run_transactions(self: &Rc<Self>) {
-        let limits = self.config.transactions;
+        let limits = self.config().transactions;
         let abort_interval = Duration::from_millis(limits.abort_interval_ms);
         let expire_interval = Duration::from_millis(limits.expire_interval_ms);
         let mut expired = Instant::now();

@@ -2,9 +2,12 @@
 //! as Kafka's `server.properties` (`parse`), and the values in force as plain data.
 
 pub mod broker;
+pub mod client_metrics;
+mod dynamic;
 mod finish;
 pub mod group;
 mod groups;
+pub mod layers;
 mod listener;
 mod parse;
 pub mod reference;
@@ -18,6 +21,7 @@ mod units;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+pub use dynamic::may_change;
 pub use finish::Quorum;
 pub use group::GroupConfig;
 pub use groups::{Assignor, ConsumerLimits, GroupLimits, Migration};
@@ -66,8 +70,6 @@ pub struct BrokerConfig {
     pub delete_topics: bool,
     /// Of one answer to DescribeTopicPartitions.
     pub max_request_partitions: usize,
-    /// Of one push of a client's metrics.
-    pub telemetry_max_bytes: usize,
     pub num_partitions: i32,
     pub default_replication_factor: i16,
     pub socket_request_max_bytes: usize,
@@ -121,7 +123,6 @@ impl Default for BrokerConfig {
             auto_create_topics: true,
             delete_topics: true,
             max_request_partitions: 2000,
-            telemetry_max_bytes: 1 << 20,
             num_partitions: 1,
             default_replication_factor: 1,
             socket_request_max_bytes: 100 << 20,

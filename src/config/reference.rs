@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use super::setting::{Kind, Setting, Standing, Update};
-use super::{broker, group, topic};
+use super::{broker, client_metrics, group, topic};
 
 const REFERENCE_HEAD: &str = "# Configuration reference
 
@@ -26,6 +26,7 @@ pub fn markdown() -> String {
     }
     section(&mut out, "Topics", topic::SETTINGS, false);
     section(&mut out, "Groups", group::SETTINGS, false);
+    section(&mut out, "Client metrics", client_metrics::SETTINGS, false);
     out
 }
 

@@ -34,9 +34,9 @@ pub async fn run(shard: Rc<Shard>, stream: Stream, listener: usize) {
     let peer = stream.peer_addr();
     let closer = stream.closer();
     let number = shard.connections.add(closer.clone());
-    let idle = Duration::from_millis(shard.config.connections_max_idle_ms);
+    let idle = Duration::from_millis(shard.config().connections_max_idle_ms);
     let (read, write) = stream.split();
-    let max_frame = shard.config.socket_request_max_bytes;
+    let max_frame = shard.config().socket_request_max_bytes;
     let mut frames = FrameReader::new(read, max_frame, shard.request_memory.clone(), idle);
     let (answers, writer) = Answers::new(write, closer.clone(), idle);
     spawn_guarded(&shard.gate, "answers", writer);

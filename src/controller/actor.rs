@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use tokio::sync::{mpsc, oneshot};
 
-use super::configs::TopicChange;
+use super::configs::ConfigsChange;
 use super::features::FeatureUpdate;
 use super::handle::{Command, MorePartitions};
 use super::quotas::QuotaChange;
@@ -80,8 +80,8 @@ impl Actor {
             Command::CreatePartitions { topics, validate_only, answer } => {
                 let _ = answer.send(self.create_partitions(topics, validate_only).await);
             }
-            Command::AlterTopics { changes, validate_only, answer } => {
-                let _ = answer.send(self.alter_topics(&changes, validate_only).await);
+            Command::AlterConfigs { changes, validate_only, answer } => {
+                let _ = answer.send(self.alter_configs(&changes, validate_only).await);
             }
             Command::AlterQuotas { changes, validate_only, answer } => {
                 let _ = answer.send(self.alter_quotas(&changes, validate_only).await);
@@ -175,17 +175,19 @@ impl Actor {
         self.decide_all(&topics, validate_only, decide).await
     }
 
-    async fn alter_topics(
+    async fn alter_configs(
         &mut self,
-        changes: &[TopicChange],
+        changes: &[ConfigsChange],
         validate_only: bool,
     ) -> Vec<Result<(), ApiError>> {
-        let twice = repeated(changes.iter().map(|change| &change.topic));
-        let decide =
-            |controller: &Controller, change: &TopicChange| match twice.contains(&change.topic) {
-                true => Err(ApiError::new(ErrorCode::InvalidRequest, "The topic is named twice.")),
-                false => Ok((controller.alter_topic(change)?, ())),
-            };
+        let twice = repeated(changes.iter().map(|change| &change.target));
+        let decide = |controller: &Controller, change: &ConfigsChange| {
+            if twice.contains(&change.target) {
+                let message = "Each resource must appear at most once.";
+                return Err(ApiError::new(ErrorCode::InvalidRequest, message));
+            }
+            Ok((controller.alter_configs(change)?, ()))
+        };
         self.decide_all(changes, validate_only, decide).await
     }
 

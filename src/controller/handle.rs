@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
 
-use super::configs::TopicChange;
+use super::configs::ConfigsChange;
 use super::features::FeatureUpdate;
 use super::quotas::QuotaChange;
 use super::state::{ApiError, CreatedTopic, NewTopic, TopicSelector};
@@ -34,8 +34,8 @@ pub enum Command {
         validate_only: bool,
         answer: oneshot::Sender<Vec<Result<(), ApiError>>>,
     },
-    AlterTopics {
-        changes: Vec<TopicChange>,
+    AlterConfigs {
+        changes: Vec<ConfigsChange>,
         validate_only: bool,
         answer: oneshot::Sender<Vec<Result<(), ApiError>>>,
     },
@@ -119,13 +119,13 @@ impl ControllerHandle {
     ///
     /// # Errors
     /// As [`ControllerHandle::create_topics`].
-    pub async fn alter_topics(
+    pub async fn alter_configs(
         &self,
-        changes: Vec<TopicChange>,
+        changes: Vec<ConfigsChange>,
         validate_only: bool,
         timeout: Duration,
     ) -> Result<Vec<Result<(), ApiError>>, ErrorCode> {
-        let make = |answer| Command::AlterTopics { changes, validate_only, answer };
+        let make = |answer| Command::AlterConfigs { changes, validate_only, answer };
         self.ask(make, timeout).await
     }
 

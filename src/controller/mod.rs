@@ -3,6 +3,7 @@
 //! `actor` the task on the control thread, `handle` what the shards call.
 
 mod actor;
+mod changes;
 mod configs;
 mod disk;
 mod features;
@@ -16,7 +17,8 @@ mod state;
 mod store;
 
 pub use actor::{run, ImageUpdate};
-pub use configs::{ConfigChange, ConfigOp, TopicChange};
+pub use changes::{ConfigChange, ConfigOp};
+pub use configs::{ConfigsChange, Target};
 pub use features::{FeatureUpdate, UpgradeType};
 pub use handle::{ControllerHandle, MorePartitions};
 pub use quotas::QuotaChange;

@@ -51,4 +51,11 @@ pub enum MetadataRecord {
     Epoch {
         epoch: u64,
     },
+    /// All settings of a broker, a group or the like that were set while the broker runs.
+    ResourceConfigs {
+        /// Kafka's number of its type.
+        kind: i8,
+        name: String,
+        configs: Vec<(String, String)>,
+    },
 }

@@ -8,8 +8,8 @@ use uuid::Uuid;
 
 use super::quotas;
 use super::record::MetadataRecord;
-use crate::config::TopicConfig;
-use crate::metadata::{MetadataImage, PartitionImage, TopicImage, TopicName};
+use crate::config::{BrokerConfig, TopicConfig};
+use crate::metadata::{MetadataImage, PartitionImage, Resource, TopicImage, TopicName};
 use crate::wire::ErrorCode;
 
 /// Producer ids handed to a shard at once, as in Kafka.
@@ -71,15 +71,16 @@ pub struct Placement {
     pub shards: usize,
     pub node_id: i32,
     pub num_partitions: i32,
-    pub topic_defaults: TopicConfig,
+    /// As the file has it.
+    pub config: Arc<BrokerConfig>,
 }
 
 /// See the module's head. Owned by the control thread. A clone is what it was, whatever is decided then.
 #[derive(Clone)]
 pub struct Controller {
-    image: MetadataImage,
+    pub(super) image: MetadataImage,
     next_producer_id: i64,
-    placement: Placement,
+    pub(super) placement: Placement,
     by_directory: Vec<usize>,
     /// Free bytes of each directory, as they were told last.
     free_space: Vec<u64>,
@@ -95,7 +96,10 @@ impl Controller {
     /// A record does not fit those before it.
     pub fn load(placement: Placement, records: &[MetadataRecord]) -> Result<Controller, String> {
         let mut controller = Controller {
-            image: MetadataImage::default(),
+            image: MetadataImage {
+                broker: Arc::clone(&placement.config),
+                ..MetadataImage::default()
+            },
             next_producer_id: 0,
             by_directory: vec![0; placement.directories.len()],
             free_space: Vec::new(),
@@ -115,7 +119,7 @@ impl Controller {
 
     /// The settings of topics that have none of their own.
     pub fn topic_defaults(&self) -> &TopicConfig {
-        &self.placement.topic_defaults
+        &self.image.broker.topic_defaults
     }
 
     /// The fewest records that stand for this state.
@@ -142,6 +146,7 @@ impl Controller {
             level: *level,
         };
         out.extend(self.image.features.iter().map(level));
+        out.extend(self.settings_records());
         out.push(MetadataRecord::Epoch { epoch: self.image.epoch });
         out
     }
@@ -162,7 +167,7 @@ impl Controller {
                     id: Uuid::from_u128(*id),
                     name: TopicName::parse(name)?,
                     partitions: self.place(directories),
-                    config: self.placement.topic_defaults.with(&overrides)?,
+                    config: self.topic_defaults().with(&overrides)?,
                     overrides,
                 };
                 if topic.name.may_collide() {
@@ -205,10 +210,13 @@ impl Controller {
             MetadataRecord::TopicConfigs { topic, configs } => {
                 let mut topic = self.known(*topic)?;
                 topic.overrides = configs.iter().cloned().collect();
-                topic.config = self.placement.topic_defaults.with(&topic.overrides)?;
+                topic.config = self.topic_defaults().with(&topic.overrides)?;
                 self.image.insert(topic);
             }
             MetadataRecord::ProducerIds { next } => self.next_producer_id = *next,
+            MetadataRecord::ResourceConfigs { kind, name, configs } => {
+                self.put_settings(Resource::parse(*kind, name)?, configs.iter().cloned().collect());
+            }
             MetadataRecord::ClientQuotas { entity, quotas } => {
                 let values =
                     quotas.iter().map(|(name, bits)| (name.clone(), f64::from_bits(*bits)));
@@ -318,8 +326,7 @@ impl Controller {
         }
         self.check_collision(&name)?;
         let overrides = overrides(&topic.configs)?;
-        self.placement
-            .topic_defaults
+        self.topic_defaults()
             .with_new(&overrides)
             .map_err(|why| ApiError::new(ErrorCode::InvalidConfig, why))?;
         let partitions = self.partition_count(topic)?;
@@ -561,7 +568,7 @@ mod tests {
             shards,
             node_id: 1,
             num_partitions: 3,
-            topic_defaults: TopicConfig::default(),
+            config: Arc::default(),
         };
         Controller::load(placement, &[]).expect("empty")
     }

@@ -30,6 +30,8 @@ struct Served {
 /// See the module's head. Lives on its shard.
 pub struct ShareGroups {
     limits: ShareLimits,
+    /// Of groups that have their own.
+    own_limits: RefCell<BTreeMap<String, ShareLimits>>,
     /// Bytes that all groups may take.
     most_bytes: usize,
     coordinators: Rc<Coordinators>,
@@ -49,6 +51,7 @@ impl ShareGroups {
     ) -> ShareGroups {
         ShareGroups {
             limits,
+            own_limits: RefCell::default(),
             most_bytes,
             coordinators,
             groups: RefCell::default(),
@@ -57,10 +60,23 @@ impl ShareGroups {
         }
     }
 
+    /// What holds for a group.
+    fn limits_of(&self, name: &str) -> ShareLimits {
+        *self.own_limits.borrow().get(name).unwrap_or(&self.limits)
+    }
+
+    /// Groups have other settings of their own from now on: what their next heartbeats are told.
+    pub fn set_own_limits(&self, own: BTreeMap<String, ShareLimits>) {
+        *self.own_limits.borrow_mut() = own;
+        for (name, served) in self.groups.borrow_mut().iter_mut() {
+            served.group.set_limits(self.limits_of(name));
+        }
+    }
+
     /// Takes the groups of a partition of the offsets topic as its log has them.
     pub fn load(&self, partition: i32, saved: BTreeMap<String, Saved>) {
         for (name, saved) in saved.into_iter().filter(|(_, saved)| !saved.is_gone()) {
-            let group = ShareGroup::restore(self.limits, now_ms(), saved);
+            let group = ShareGroup::restore(self.limits_of(&name), now_ms(), saved);
             self.insert(&name, partition, group);
         }
     }
@@ -105,7 +121,7 @@ impl ShareGroups {
             if self.bytes.get() > self.most_bytes {
                 return Err(ErrorCode::CoordinatorNotAvailable.into());
             }
-            self.insert(name, partition, ShareGroup::new(self.limits));
+            self.insert(name, partition, ShareGroup::new(self.limits_of(name)));
         }
         let done = self.on(name, |group| group.heartbeat(now_ms(), &beat, image));
         let (heard, records) = done.ok_or(ErrorCode::NotCoordinator)?;

@@ -1,6 +1,6 @@
 //! IncrementalAlterConfigs (key 44), versions 0–1 (KIP-339), and AlterConfigs (key 33), versions 0–2:
-//! settings of topics, durable and in force on all shards when they are answered. Knowingly missing:
-//! settings of brokers, groups and client metrics, which are refused by name.
+//! settings of topics, of brokers (one or all), of groups and of subscriptions to clients' metrics,
+//! durable and in force on all shards when they are answered. Knowingly missing: levels of loggers.
 
 use std::time::Duration;
 
@@ -13,11 +13,14 @@ use kafka_protocol::messages::{
 };
 
 use super::RequestContext;
-use crate::controller::{ApiError, ConfigChange, ConfigOp, TopicChange};
+use crate::controller::{ApiError, ConfigChange, ConfigOp, ConfigsChange, Target};
+use crate::metadata::Resource;
 use crate::wire::{ErrorCode, StrBytes};
 
 const TIMEOUT: Duration = Duration::from_secs(30);
-const RESOURCE_TOPIC: i8 = 2;
+/// What is told to who asks for loggers.
+pub(super) const NO_LOGGERS: &str =
+    "Levels of loggers do not change while the broker runs: start it with RUST_LOG=debug or the like.";
 
 pub async fn incremental(
     cx: &RequestContext,
@@ -33,7 +36,7 @@ pub async fn incremental(
             })
         };
         let changes = resource.configs.iter().map(change).collect();
-        change_of(resource.resource_type, &resource.resource_name, false, changes)
+        change_of(cx, resource.resource_type, &resource.resource_name, false, changes)
     });
     let results = alter(cx, asked.collect(), request.validate_only).await;
     let answer = |(resource, result): (AlterConfigsResource, Result<(), ApiError>)| {
@@ -61,7 +64,7 @@ pub async fn handle(
                 value: config.value.as_ref().map(ToString::to_string),
             })
         });
-        change_of(resource.resource_type, &resource.resource_name, true, changes.collect())
+        change_of(cx, resource.resource_type, &resource.resource_name, true, changes.collect())
     });
     let results = alter(cx, asked.collect(), request.validate_only).await;
     let responses = request.resources.into_iter().zip(results).map(|(resource, result)| {
@@ -96,31 +99,36 @@ fn operation(number: i8) -> Result<ConfigOp, ApiError> {
 }
 
 fn change_of(
+    cx: &RequestContext,
     resource_type: i8,
     name: &StrBytes,
     replace_all: bool,
     changes: Result<Vec<ConfigChange>, ApiError>,
-) -> Result<TopicChange, ApiError> {
-    if resource_type != RESOURCE_TOPIC {
-        let message = format!(
-            "Settings of resource type {resource_type} cannot be changed here while the broker runs."
-        );
-        return Err(ApiError::new(ErrorCode::InvalidRequest, message));
-    }
-    Ok(TopicChange { topic: name.to_string(), replace_all, changes: changes? })
+) -> Result<ConfigsChange, ApiError> {
+    let wrong = |message: String| ApiError::new(ErrorCode::InvalidRequest, message);
+    let target = match resource_type {
+        Resource::TOPIC => Target::Topic(name.to_string()),
+        Resource::BROKER_LOGGER => return Err(wrong(NO_LOGGERS.to_string())),
+        kind => Target::Other(match Resource::parse(kind, name).map_err(wrong)? {
+            // Each shard that clients are told of is this broker.
+            Resource::Broker(id) if cx.is_us(id) => Resource::Broker(cx.shard.config().node_id),
+            other => other,
+        }),
+    };
+    Ok(ConfigsChange { target, replace_all, changes: changes? })
 }
 
 /// Hands on what can be decided about; one result for each that was asked for.
 async fn alter(
     cx: &RequestContext,
-    asked: Vec<Result<TopicChange, ApiError>>,
+    asked: Vec<Result<ConfigsChange, ApiError>>,
     validate_only: bool,
 ) -> Vec<Result<(), ApiError>> {
     let mut results: Vec<Result<(), ApiError>> =
         asked.iter().map(|one| one.as_ref().map(drop).map_err(Clone::clone)).collect();
-    let (places, changes): (Vec<usize>, Vec<TopicChange>) =
+    let (places, changes): (Vec<usize>, Vec<ConfigsChange>) =
         asked.into_iter().enumerate().filter_map(|(at, one)| Some((at, one.ok()?))).unzip();
-    match cx.shard.controller.alter_topics(changes, validate_only, TIMEOUT).await {
+    match cx.shard.controller.alter_configs(changes, validate_only, TIMEOUT).await {
         Ok(decided) => places.into_iter().zip(decided).for_each(|(at, one)| results[at] = one),
         Err(code) => places.into_iter().for_each(|at| {
             results[at] = Err(ApiError::new(code, "The controller did not answer."))

@@ -64,7 +64,7 @@ pub async fn handle(
 /// The number of a log directory, given as DescribeLogDirs shows it.
 fn log_dir(cx: &RequestContext, asked: &Path) -> Result<usize, ErrorCode> {
     let is_asked = |path: &Path| std::path::absolute(path).is_ok_and(|path| path == asked);
-    let config = &cx.shard.config;
+    let config = &cx.shard.config();
     if config.failed_log_dirs.iter().any(|path| is_asked(path)) {
         return Err(ErrorCode::KafkaStorageError);
     }

@@ -9,8 +9,7 @@ use kafka_protocol::messages::create_topics_response::{
 use kafka_protocol::messages::{CreateTopicsRequest, CreateTopicsResponse};
 
 use super::repeated::{named_twice, repeated};
-use super::RequestContext;
-use crate::config::topic;
+use super::{describe_configs, RequestContext};
 use crate::controller::{ApiError, CreatedTopic, NewTopic};
 use crate::wire::{StrBytes, Uuid};
 
@@ -49,7 +48,7 @@ pub async fn handle(
     let answers = names.into_iter().zip(results).chain(refused).map(|(name, result)| {
         let answer = CreatableTopicResult::default().with_name(name).with_error_message(None);
         match result {
-            Ok(created) => describe(answer, created, version),
+            Ok(created) => describe(cx, answer, created, version),
             Err(error) => answer
                 .with_error_code(error.code.code())
                 .with_error_message(Some(StrBytes::from_string(error.message)))
@@ -62,6 +61,7 @@ pub async fn handle(
 }
 
 fn describe(
+    cx: &RequestContext,
     answer: CreatableTopicResult,
     created: CreatedTopic,
     version: i16,
@@ -69,14 +69,11 @@ fn describe(
     if version < 5 {
         return answer;
     }
-    let configs = topic::SETTINGS.iter().map(|key| {
-        let own = created.config.get(key.name);
-        let value = own.cloned().unwrap_or_else(|| key.default.unwrap_or_default().to_string());
-        // KIP-226: 1 is the topic's own setting, 5 the default.
+    let configs = describe_configs::of_topic(cx, &created.config).into_iter().map(|one| {
         CreatableTopicConfigs::default()
-            .with_name(StrBytes::from_static_str(key.name))
-            .with_value(Some(StrBytes::from_string(value)))
-            .with_config_source(if own.is_some() { 1 } else { 5 })
+            .with_name(StrBytes::from_static_str(one.name))
+            .with_value(one.value.map(StrBytes::from_string))
+            .with_config_source(one.source as i8)
     });
     let answer = answer
         .with_num_partitions(created.partitions as i32)

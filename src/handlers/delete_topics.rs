@@ -42,6 +42,15 @@ pub async fn handle(
     let twice = repeated(asked.iter());
     asked.retain(|topic| !twice.contains(topic));
     answers.extend(twice.into_iter().map(|topic| (topic, Err(named_twice()))));
+    if !cx.shard.config().delete_topics {
+        // Versions before it do not know the code.
+        let code = match version {
+            0..=2 => ErrorCode::InvalidRequest,
+            _ => ErrorCode::TopicDeletionDisabled,
+        };
+        let disabled = ApiError::new(code, "Topics are not deleted: delete.topic.enable is false.");
+        answers.extend(asked.drain(..).map(|topic| (topic, Err(disabled.clone()))));
+    }
     let (refused, asked): (Vec<_>, Vec<_>) =
         asked.into_iter().partition(|topic| is_ours(&image, topic));
     answers.extend(refused.into_iter().map(|topic| {

@@ -76,15 +76,15 @@ pub async fn handle(
             }
         }
     }
-    let mut results = Vec::with_capacity(cx.shard.config.log_dirs.len());
-    for (number, path) in cx.shard.config.log_dirs.iter().enumerate() {
+    let mut results = Vec::with_capacity(cx.shard.config().log_dirs.len());
+    for (number, path) in cx.shard.config().log_dirs.iter().enumerate() {
         let held = asked.iter().filter(|a| a.log_dir == number);
         results.push(match cx.shard.env.is_offline(path) {
             true => failed(DescribeLogDirsResult::default(), path),
             false => describe(path.clone(), held).await,
         });
     }
-    for path in &cx.shard.config.failed_log_dirs {
+    for path in &cx.shard.config().failed_log_dirs {
         results.push(failed(DescribeLogDirsResult::default(), path));
     }
     DescribeLogDirsResponse::default().with_results(results)
@@ -92,7 +92,7 @@ pub async fn handle(
 
 /// Adds the copy of a partition that is being moved.
 fn note_future(cx: &RequestContext, asked: &mut Vec<Asked>, of: usize, moving: &MovingSize) {
-    let log_dirs = &cx.shard.config.log_dirs;
+    let log_dirs = &cx.shard.config().log_dirs;
     let log_dir = log_dirs.iter().position(|dir| Some(dir.as_path()) == moving.future.parent());
     let Some(log_dir) = log_dir else { return };
     let (topic, index) = (asked[of].topic.clone(), asked[of].index);
@@ -102,7 +102,7 @@ fn note_future(cx: &RequestContext, asked: &mut Vec<Asked>, of: usize, moving: &
 
 /// Where each shard is shown as a node of its own, each tells of its own partitions.
 fn is_ours(cx: &RequestContext, owner: ShardId) -> bool {
-    cx.shard.config.advertise == Advertise::Single || owner == cx.shard.id
+    cx.shard.config().advertise == Advertise::Single || owner == cx.shard.id
 }
 
 fn failed(result: DescribeLogDirsResult, path: &Path) -> DescribeLogDirsResult {

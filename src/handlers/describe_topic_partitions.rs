@@ -17,9 +17,6 @@ use crate::group::is_internal;
 use crate::metadata::{MetadataImage, TopicImage};
 use crate::wire::{ErrorCode, StrBytes};
 
-/// Most partitions in one answer, Kafka's `max.request.partition.size.limit`.
-const MOST_PARTITIONS: usize = 2_000;
-
 pub async fn handle(
     cx: &RequestContext,
     _version: i16,
@@ -46,7 +43,7 @@ pub async fn handle(
     let limit = usize::try_from(request.response_partition_limit).unwrap_or(0);
     let first = cursor.map_or(0, |cursor| cursor.partition_index as usize);
     let first_of = |name: &str| if name == from { first } else { 0 };
-    page(cx, &image, &names, first_of, limit.clamp(1, MOST_PARTITIONS))
+    page(cx, &image, &names, first_of, limit.clamp(1, cx.shard.config().max_request_partitions))
 }
 
 fn page(

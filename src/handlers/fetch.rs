@@ -67,7 +67,7 @@ async fn read(
         read_committed: request.isolation_level == READ_COMMITTED,
         min_bytes: if failed { 0 } else { request.min_bytes.max(0) as usize },
         max_bytes: (request.max_bytes.max(0) as usize)
-            .min(cx.shard.config.fetch_max_bytes)
+            .min(cx.shard.config().fetch_max_bytes)
             .min((room / ROOM_PART).max(LEAST_MAX_BYTES)),
         max_wait_ms: if failed { 0 } else { request.max_wait_ms.max(0) as u64 },
     };

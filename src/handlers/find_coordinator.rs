@@ -27,9 +27,9 @@ pub async fn handle(
     request: FindCoordinatorRequest,
 ) -> FindCoordinatorResponse {
     let topic = match request.key_type {
-        GROUP => Ok(offsets_topic(&cx.shard.config)),
-        TRANSACTION => Ok(transaction_topic(&cx.shard.config)),
-        SHARE if version >= 6 => Ok(share_topic(&cx.shard.config)),
+        GROUP => Ok(offsets_topic(&cx.shard.config())),
+        TRANSACTION => Ok(transaction_topic(&cx.shard.config())),
+        SHARE if version >= 6 => Ok(share_topic(&cx.shard.config())),
         _ => Err(ErrorCode::InvalidRequest),
     };
     let keys_name_partitions = || request.coordinator_keys.iter().all(|key| is_share_key(key));
@@ -116,7 +116,7 @@ fn share_topic(config: &BrokerConfig) -> NewTopic {
 /// # Errors
 /// It cannot be made.
 pub async fn make_share_topic(cx: &RequestContext) -> Result<(), ErrorCode> {
-    make_topic(cx, share_topic(&cx.shard.config)).await.map(drop)
+    make_topic(cx, share_topic(&cx.shard.config())).await.map(drop)
 }
 
 fn compacted(name: &str, partitions: i32, codec: &str, segment_bytes: String) -> NewTopic {
@@ -152,7 +152,7 @@ async fn make_topic(cx: &RequestContext, topic: NewTopic) -> Result<String, Erro
 /// # Errors
 /// The topic cannot be made.
 pub async fn offsets_partition_of(cx: &RequestContext, group: &str) -> Result<i32, ErrorCode> {
-    make_topic(cx, offsets_topic(&cx.shard.config)).await?;
+    make_topic(cx, offsets_topic(&cx.shard.config())).await?;
     let image = cx.shard.image();
     let topic = image.by_name(OFFSETS_TOPIC).ok_or(ErrorCode::CoordinatorNotAvailable)?;
     Ok(partition_of(group, topic.partitions.len()))

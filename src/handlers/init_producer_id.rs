@@ -48,7 +48,7 @@ async fn init(cx: &RequestContext, request: &InitProducerIdRequest) -> Transacti
         return Err(ErrorCode::InvalidRequest);
     }
     let timeout_ms = request.transaction_timeout_ms;
-    if timeout_ms <= 0 || timeout_ms > cx.shard.config.transactions.max_timeout_ms {
+    if timeout_ms <= 0 || timeout_ms > cx.shard.config().transactions.max_timeout_ms {
         return Err(ErrorCode::InvalidTransactionTimeout);
     }
     let current = (id != -1).then_some(ProducerIdentity { id, epoch });

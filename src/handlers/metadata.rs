@@ -40,7 +40,7 @@ pub async fn handle(
         Some(topics) => version == 0 && topics.is_empty(),
     };
     let may_create =
-        cx.shard.config.auto_create_topics && (version < 4 || request.allow_auto_topic_creation);
+        cx.shard.config().auto_create_topics && (version < 4 || request.allow_auto_topic_creation);
     let operations = allowed::if_asked(request.include_topic_authorized_operations, allowed::TOPIC);
     let mut topics = match request.topics {
         _ if all => {

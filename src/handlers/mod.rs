@@ -31,6 +31,7 @@ mod find_coordinator;
 mod heartbeat;
 mod init_producer_id;
 mod join_group;
+mod list_config_resources;
 mod list_groups;
 mod list_offsets;
 mod list_transactions;
@@ -86,6 +87,11 @@ pub struct RequestContext {
 }
 
 impl RequestContext {
+    /// Whether clients of this listener are told of us under that id.
+    fn is_us(&self, node: i32) -> bool {
+        self.shard.advertised.nodes(self.listener).iter().any(|one| one.id == node)
+    }
+
     fn of_client(&self, header: &RequestHeader) -> RequestContext {
         RequestContext { client_id: header.client_id.clone(), ..self.clone() }
     }
@@ -159,6 +165,7 @@ pub async fn dispatch(
         ApiKey::OffsetForLeaderEpoch => answer!(offset_for_leader_epoch),
         ApiKey::DescribeConfigs => answer!(describe_configs),
         ApiKey::AlterConfigs => answer!(alter_configs),
+        ApiKey::ListConfigResources => answer!(list_config_resources),
         ApiKey::IncrementalAlterConfigs => answer!(alter_configs::incremental),
         ApiKey::AlterReplicaLogDirs => answer!(alter_replica_log_dirs),
         ApiKey::DescribeLogDirs => answer!(describe_log_dirs),

@@ -104,7 +104,7 @@ pub fn check<'a>(
 
 fn check_one(cx: &RequestContext, asked: &Asked<'_>) -> Result<CommitEntry, ErrorCode> {
     locate(&cx.shard.image(), &TopicRef::Name(asked.topic.clone()), asked.index)?;
-    if asked.metadata.len() > cx.shard.config.offset_metadata_max_bytes {
+    if asked.metadata.len() > cx.shard.config().offset_metadata_max_bytes {
         return Err(ErrorCode::OffsetMetadataTooLarge);
     }
     Ok(CommitEntry {

@@ -96,7 +96,7 @@ pub async fn ask_owners<T>(
 ) -> (Vec<T>, Option<ErrorCode>) {
     let image = cx.shard.image();
     let Some(topic) = image.by_name(topic) else { return (Vec::new(), None) };
-    let owners: BTreeSet<_> = match cx.shard.config.advertise {
+    let owners: BTreeSet<_> = match cx.shard.config().advertise {
         Advertise::Single => topic.partitions.iter().map(|partition| partition.shard).collect(),
         Advertise::PerShard => BTreeSet::from([cx.shard.id]),
     };

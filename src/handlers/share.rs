@@ -36,7 +36,7 @@ impl Who {
         group: Option<&str>,
         member: Option<&StrBytes>,
     ) -> Result<Who, ErrorCode> {
-        if !cx.shard.config.share_limits.enabled {
+        if !cx.shard.config().share_limits.enabled {
             return Err(ErrorCode::UnsupportedVersion);
         }
         match (group, member) {

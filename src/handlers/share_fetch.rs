@@ -39,6 +39,7 @@ async fn serve(
     let group = request.group_id.as_ref().map(|group| group.0.as_str());
     let who = Who::new(cx, group, request.member_id.as_ref())?;
     let (name, epoch) = (who.name(), request.share_session_epoch);
+    let lock_ms = cx.shard.share_limits(group.unwrap_or_default()).lock_ms;
     let limits = limits(cx, &request).await;
     let mut asked = Asked::new();
     let mut is_said = false;
@@ -101,7 +102,7 @@ async fn serve(
         }
     }
     Ok(ShareFetchResponse::default()
-        .with_acquisition_lock_timeout_ms(cx.shard.config.share_limits.lock_ms)
+        .with_acquisition_lock_timeout_ms(lock_ms)
         .with_responses(topics))
 }
 
@@ -109,7 +110,7 @@ async fn limits(cx: &RequestContext, request: &ShareFetchRequest) -> Limits {
     // Clients that are slow to read hold memory: others wait for some, and get less at a time.
     let room = cx.shard.answer_memory.room().await;
     let max_bytes = (request.max_bytes.max(0) as usize)
-        .min(cx.shard.config.fetch_max_bytes)
+        .min(cx.shard.config().fetch_max_bytes)
         .min((room / ROOM_PART).max(LEAST_MAX_BYTES));
     Limits {
         max_wait_ms: match request.share_session_epoch {

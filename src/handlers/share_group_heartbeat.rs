@@ -35,7 +35,7 @@ pub async fn handle(
 }
 
 async fn hear(cx: &RequestContext, request: ShareGroupHeartbeatRequest) -> Result<Heard, Refused> {
-    if !cx.shard.config.share_limits.enabled {
+    if !cx.shard.config().share_limits.enabled {
         return Err(ErrorCode::UnsupportedVersion.into());
     }
     find_coordinator::make_share_topic(cx).await?;

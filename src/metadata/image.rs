@@ -4,8 +4,8 @@ use std::sync::Arc;
 use corelane_shards::runtime::ShardId;
 use uuid::Uuid;
 
-use super::{ClientQuotas, TopicName};
-use crate::config::TopicConfig;
+use super::{ClientQuotas, Settings, TopicName};
+use crate::config::{BrokerConfig, TopicConfig};
 use crate::wire::features::FeatureLevels;
 
 /// The cluster at one moment: immutable, shared by all shards; a change makes a new one. Cheap to clone:
@@ -18,6 +18,10 @@ pub struct MetadataImage {
     pub by_id: Arc<HashMap<Uuid, Arc<TopicImage>>>,
     pub quotas: Arc<ClientQuotas>,
     pub features: FeatureLevels,
+    /// The broker's settings in force: the file's, with what was set while it runs over them.
+    pub broker: Arc<BrokerConfig>,
+    /// What was set while it runs.
+    pub settings: Arc<Settings>,
 }
 
 #[derive(Debug, Clone, PartialEq)]

@@ -9,13 +9,14 @@ use corelane_shards::runtime::sleep;
 use super::{PartitionKey, PartitionTable};
 use crate::clock::now_ms;
 
-/// Compacts for ever: looks each `backoff` which partitions need it.
-pub async fn compact_all(table: &PartitionTable, cleaner: &Cleaner, backoff: Duration) {
+/// Compacts for ever. `settings`: how, and the time between two looks at which partitions need it; asked
+/// each time.
+pub async fn compact_all(table: &PartitionTable, settings: impl Fn() -> (Cleaner, Duration)) {
     let mut given_up = HashSet::new();
     loop {
-        sleep(backoff).await;
+        sleep(settings().1).await;
         while let Some(key) = neediest(table, &given_up).await {
-            if !compact(table, key, cleaner).await {
+            if !compact(table, key, &settings().0).await {
                 given_up.insert(key);
             }
         }

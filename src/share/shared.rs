@@ -8,6 +8,7 @@ use std::rc::{Rc, Weak};
 use corelane_shards::runtime::Signal;
 
 use super::inflight::InFlight;
+use crate::config::ShareLimits;
 use crate::partition::fetch::FetchWatch;
 use crate::partition::share::{ShareKey, ShareState};
 use crate::partition::PartitionKey;
@@ -87,6 +88,14 @@ impl Shares {
     /// A group's share of a partition, if it is here.
     pub fn get(&self, group: &str, key: PartitionKey) -> Option<Rc<Shared>> {
         self.by_name.borrow().get(&(group.to_string(), key)).cloned()
+    }
+
+    /// Groups have other limits from now on.
+    pub fn set_limits(&self, of: impl Fn(&str) -> ShareLimits) {
+        for shared in self.by_name.borrow().values() {
+            // One that is still being loaded asks when it is there.
+            let _ = shared.on(|inflight| inflight.set_limits(of(&shared.key.group)));
+        }
     }
 
     /// Forgets some; who waits for them looks again.

@@ -71,6 +71,7 @@ pub const APIS: &[Api] = &[
     api(ApiKey::GetTelemetrySubscriptions, 0..=0),
     api(ApiKey::PushTelemetry, 0..=0),
     api(ApiKey::DescribeTopicPartitions, 0..=0),
+    api(ApiKey::ListConfigResources, 0..=1),
     api(ApiKey::ShareGroupHeartbeat, 1..=1),
     api(ApiKey::ShareGroupDescribe, 1..=1),
     api(ApiKey::ShareFetch, 1..=1),

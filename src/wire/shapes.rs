@@ -256,6 +256,7 @@ const SHAPES: &[Shape] = &[
             all(BYTE),
         ],
     ),
+    shape(ApiKey::ListConfigResources, 0, &[from(1, list(&BYTE))]),
     shape(
         ApiKey::AlterReplicaLogDirs,
         2,

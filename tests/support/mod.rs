@@ -1,6 +1,7 @@
 //! A real broker process per test, and a raw client that says exactly what it is told to.
 #![allow(dead_code, reason = "each test file uses its own part")]
 
+pub mod configs;
 pub mod members;
 
 use std::io::{BufRead, BufReader, Read, Write};
@@ -33,11 +34,20 @@ pub struct Setup {
     pub disk_size: Option<&'static str>,
     /// Names of further data directories, beside the first.
     pub more_dirs: Vec<&'static str>,
+    /// Kafka's `server.properties`, in the place of a file of ours.
+    pub file: Option<&'static str>,
 }
 
 impl Setup {
     pub fn new(mode: &'static str) -> Self {
-        Setup { mode, shards: 2, extra: String::new(), disk_size: None, more_dirs: Vec::new() }
+        Setup {
+            mode,
+            shards: 2,
+            extra: String::new(),
+            disk_size: None,
+            more_dirs: Vec::new(),
+            file: None,
+        }
     }
 }
 
@@ -75,8 +85,12 @@ impl Broker {
         data: PathBuf,
         dir: std::rc::Rc<tempfile::TempDir>,
     ) -> Broker {
-        let config = dir.path().join("corelane.toml");
-        let text = format!("advertise = '{}'\nmemory = '256MiB'\n{}\n", setup.mode, setup.extra);
+        let ours = format!("advertise = '{}'\nmemory = '256MiB'\n{}\n", setup.mode, setup.extra);
+        let (name, text) = match setup.file {
+            Some(text) => ("server.properties", text.to_string()),
+            None => ("corelane.toml", ours),
+        };
+        let config = dir.path().join(name);
         std::fs::write(&config, text).expect("writes");
         // In per-shard mode the port after the free one may be taken: try again with others.
         for _ in 0..10 {

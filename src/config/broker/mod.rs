@@ -77,7 +77,7 @@ pub fn unknown(name: &str) -> String {
     format!("this is not known{near} (all are in config/REFERENCE.md)")
 }
 
-/// Whether Kafka shows a setting to nobody: it is there for its tests.
+/// Whether Kafka shows a setting to nobody unless it is set: it is there for its tests, or not in its table.
 pub fn is_hidden(setting: &Setting<BrokerConfig>) -> bool {
     !matches!(setting.standing, Standing::Honoured(_))
         && (setting.name.starts_with("internal.")
@@ -86,10 +86,13 @@ pub fn is_hidden(setting: &Setting<BrokerConfig>) -> bool {
 }
 
 const HIDDEN: &[&str] = &[
+    "allow.everyone.if.no.acl.found",
     "controller.performance.always.log.threshold.ms",
     "controller.performance.sample.period.ms",
+    "follower.replication.throttled.rate",
     "group.consumer.regex.refresh.interval.ms",
     "group.share.persister.class.name",
+    "leader.replication.throttled.rate",
     "log.initial.task.delay.ms",
     "producer.id.expiration.check.interval.ms",
     "remote.log.manager.task.retry.backoff.max.ms",
@@ -98,6 +101,7 @@ const HIDDEN: &[&str] = &[
     "server.max.startup.time.ms",
     "share.coordinator.cold.partition.snapshot.interval.ms",
     "share.coordinator.state.topic.prune.interval.ms",
+    "super.users",
     "unclean.leader.election.interval.ms",
 ];
 

@@ -161,6 +161,11 @@ pub struct Group {
 }
 
 impl Group {
+    /// Other limits hold from now on; deadlines follow at the next heartbeat.
+    pub fn set_limits(&mut self, limits: Rc<ConsumerLimits>) {
+        self.limits = limits;
+    }
+
     pub fn new(limits: Rc<ConsumerLimits>) -> Group {
         Group {
             limits,

@@ -25,7 +25,7 @@ impl Consumers {
             Refused::new(ErrorCode::GroupIdNotFound, message)
         };
         if !self.members.contains(name) {
-            self.insert(name, partition, Group::new(Rc::clone(&self.limits)));
+            self.insert(name, partition, Group::new(self.limits_of(name)));
             return Ok(());
         }
         if !beat.joins() {
@@ -37,12 +37,12 @@ impl Consumers {
             if record.members.len() > self.limits.max_size {
                 return Err(refused());
             }
-            let limits = Rc::clone(&self.limits);
+            let limits = self.limits_of(name);
             let group = Group::take_over(limits, now_ms(), record, image).ok_or_else(refused)?;
             tracing::info!(group = name, "goes on with the consumer protocol");
             (group, Some(self.members.give_over(name)))
         } else {
-            (Group::new(Rc::clone(&self.limits)), self.members.forget(name))
+            (Group::new(self.limits_of(name)), self.members.forget(name))
         };
         self.insert(name, partition, group);
         if let Some(served) = self.groups.borrow_mut().get_mut(name) {

@@ -45,6 +45,8 @@ struct Served {
 /// See the module's head. Lives on its shard.
 pub struct Consumers {
     limits: Rc<ConsumerLimits>,
+    /// Of groups that have their own.
+    own_limits: RefCell<BTreeMap<String, Rc<ConsumerLimits>>>,
     /// Bytes that all groups may take.
     most_bytes: usize,
     coordinators: Rc<Coordinators>,
@@ -83,6 +85,7 @@ impl Consumers {
     ) -> Rc<Consumers> {
         Rc::new(Consumers {
             limits: Rc::new(limits),
+            own_limits: RefCell::default(),
             most_bytes,
             coordinators,
             members,
@@ -96,11 +99,25 @@ impl Consumers {
         })
     }
 
+    /// What holds for a group.
+    fn limits_of(&self, name: &str) -> Rc<ConsumerLimits> {
+        Rc::clone(self.own_limits.borrow().get(name).unwrap_or(&self.limits))
+    }
+
+    /// Groups have other settings of their own from now on: what their next heartbeats are told.
+    pub fn set_own_limits(&self, own: BTreeMap<String, ConsumerLimits>) {
+        let own = own.into_iter().map(|(name, limits)| (name, Rc::new(limits)));
+        *self.own_limits.borrow_mut() = own.collect();
+        for (name, served) in self.groups.borrow_mut().iter_mut() {
+            served.group.set_limits(self.limits_of(name));
+        }
+    }
+
     /// Takes the groups of a partition of the offsets topic as its log has them.
     pub fn load(&self, partition: i32, saved: BTreeMap<String, Saved>) {
         for (name, saved) in saved {
             if !saved.is_empty() {
-                let group = Group::restore(Rc::clone(&self.limits), now_ms(), saved);
+                let group = Group::restore(self.limits_of(&name), now_ms(), saved);
                 self.insert(&name, partition, group);
             }
         }

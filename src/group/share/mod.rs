@@ -71,6 +71,11 @@ pub struct ShareGroup {
 }
 
 impl ShareGroup {
+    /// Other limits hold from now on; deadlines follow at the next heartbeat.
+    pub fn set_limits(&mut self, limits: ShareLimits) {
+        self.limits = limits;
+    }
+
     pub fn new(limits: ShareLimits) -> ShareGroup {
         ShareGroup {
             limits,

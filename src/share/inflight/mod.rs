@@ -65,6 +65,11 @@ pub struct InFlight {
 }
 
 impl InFlight {
+    /// Other limits hold from now on: for records that are delivered next.
+    pub fn set_limits(&mut self, limits: ShareLimits) {
+        self.limits = limits;
+    }
+
     /// Of a group that begins at `start`.
     pub fn new(limits: ShareLimits, start: i64) -> InFlight {
         InFlight {

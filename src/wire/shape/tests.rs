@@ -157,6 +157,7 @@ fn crate_decodes(key: ApiKey, version: i16, mut body: Bytes) -> Result<usize, Wi
         OffsetDelete => OffsetDeleteRequest,
         AlterConfigs => AlterConfigsRequest,
         IncrementalAlterConfigs => IncrementalAlterConfigsRequest,
+        ListConfigResources => ListConfigResourcesRequest,
         WriteTxnMarkers => WriteTxnMarkersRequest,
         TxnOffsetCommit => TxnOffsetCommitRequest,
         DescribeProducers => DescribeProducersRequest,
