@@ -3,6 +3,7 @@
 //! the classic protocol.
 
 mod classic;
+mod limits;
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
@@ -97,20 +98,6 @@ impl Consumers {
             changed: Signal::default(),
             stored: Signal::default(),
         })
-    }
-
-    /// What holds for a group.
-    fn limits_of(&self, name: &str) -> Rc<ConsumerLimits> {
-        Rc::clone(self.own_limits.borrow().get(name).unwrap_or(&self.limits))
-    }
-
-    /// Groups have other settings of their own from now on: what their next heartbeats are told.
-    pub fn set_own_limits(&self, own: BTreeMap<String, ConsumerLimits>) {
-        let own = own.into_iter().map(|(name, limits)| (name, Rc::new(limits)));
-        *self.own_limits.borrow_mut() = own.collect();
-        for (name, served) in self.groups.borrow_mut().iter_mut() {
-            served.group.set_limits(self.limits_of(name));
-        }
     }
 
     /// Takes the groups of a partition of the offsets topic as its log has them.
