@@ -12,8 +12,10 @@ use rdkafka::error::KafkaError;
 /// How long a broker may take to answer a question.
 pub const ASK_TIMEOUT: Duration = Duration::from_secs(10);
 
+pub const DEFAULT_BOOTSTRAP: &str = "localhost:9092";
+
 /// Where the broker is.
-#[derive(clap::Args)]
+#[derive(Debug, Clone, clap::Args)]
 pub struct Connect {
     /// Broker to ask first; several with commas between them.
     #[arg(
@@ -21,7 +23,8 @@ pub struct Connect {
         short = 'b',
         value_name = "HOST:PORT",
         env = "CORELANE_BOOTSTRAP",
-        default_value = "localhost:9092"
+        hide_env_values = true,
+        default_value = DEFAULT_BOOTSTRAP
     )]
     pub bootstrap: String,
 }
@@ -75,7 +78,7 @@ impl Connect {
 
     /// A consumer without a group.
     pub fn consumer(&self) -> anyhow::Result<BaseConsumer<Quiet>> {
-        self.consumer_of("corelane-cli")
+        Ok(self.config().create_with_context(Quiet)?)
     }
 
     /// A consumer that speaks for a group, and is no member of it.
@@ -87,10 +90,16 @@ impl Connect {
 
     /// A consumer that joins a group once it subscribes. What is stored of its offsets is committed
     /// each second, before it loses a partition, and when it is dropped.
-    pub fn member_of(&self, group: &str, reset: &str) -> anyhow::Result<BaseConsumer<Member>> {
+    pub fn member_of(
+        &self,
+        group: &str,
+        reset: &str,
+        isolation: &str,
+    ) -> anyhow::Result<BaseConsumer<Member>> {
         let mut config = self.consumer_config(group);
         config
             .set("auto.offset.reset", reset)
+            .set("isolation.level", format!("read_{isolation}"))
             // The least that brokers allow by default: who is killed holds the others up for no longer.
             .set("session.timeout.ms", "6000")
             .set("heartbeat.interval.ms", "2000")

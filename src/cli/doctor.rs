@@ -41,6 +41,7 @@ pub struct Args {
     /// How long each disk is tried.
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..=3600))]
     seconds: u64,
+    /// Print JSON.
     #[arg(long)]
     json: bool,
 }

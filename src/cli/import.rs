@@ -45,6 +45,7 @@ enum Command {
         /// system.
         #[arg(long)]
         link: bool,
+        /// Print JSON.
         #[arg(long)]
         json: bool,
     },

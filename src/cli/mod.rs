@@ -1,14 +1,15 @@
 //! The command line. `serve` is the broker; the client commands stand on librdkafka, the client
 //! most of the world uses.
 
+mod base64;
 mod client;
 mod cluster;
+mod complete;
 mod config;
 mod confirm;
 mod consume;
 mod doctor;
 mod duration;
-mod format;
 mod group;
 mod import;
 mod log;
@@ -38,9 +39,17 @@ pub struct Cli {
 const EXAMPLES: &str = "Examples:
   corelane serve                                     a broker on port 9092, data in ./data
   corelane topic create events --partitions 8
-  corelane produce events --file lines.txt
-  corelane consume events --from-beginning --exit-at-end
-  corelane log verify data";
+  corelane produce events lines.txt
+  corelane consume events --exit-at-end              all there is, then stop
+  corelane group describe readers
+  corelane config diff --topic events
+
+Environment:
+  CORELANE_BOOTSTRAP  the broker to ask, as --bootstrap
+  NO_COLOR            no colours
+
+Exit codes: 0 done, 1 failed, 2 wrong usage or configuration. Errors go to standard error.
+Every command has examples in its own --help.";
 
 #[derive(Subcommand)]
 enum Command {
@@ -69,6 +78,7 @@ enum Command {
     /// Take over what another broker left.
     Import(import::Args),
     /// Print the version.
+    #[command(after_help = "Example:\n  corelane version")]
     Version,
     /// Print config/REFERENCE.md, or config/corelane.toml.
     #[command(hide = true)]
@@ -76,8 +86,18 @@ enum Command {
         #[arg(long)]
         toml: bool,
     },
-    /// Print a shell's completions.
+    /// Print what has a shell complete commands, options and the names of topics and groups.
+    #[command(after_help = "Examples:
+  corelane completions bash > ~/.local/share/bash-completion/completions/corelane
+  corelane completions zsh > ~/.zfunc/_corelane
+  corelane completions fish > ~/.config/fish/completions/corelane.fish")]
     Completions { shell: clap_complete::Shell },
+    /// Write manual pages, one a command.
+    #[command(after_help = "Example:\n  corelane man ~/.local/share/man/man1")]
+    Man {
+        /// Where to; it is made where it is not there.
+        dir: std::path::PathBuf,
+    },
 }
 
 /// Exit codes: 0 done, 1 failed, 2 wrong usage or configuration.
@@ -97,12 +117,25 @@ impl<E: Into<anyhow::Error>> From<E> for Failure {
     }
 }
 
+fn manual(dir: &std::path::Path) -> Result<(), Failure> {
+    use anyhow::Context;
+    std::fs::create_dir_all(dir).with_context(|| dir.display().to_string())?;
+    let mut command = Cli::command();
+    command = command.disable_help_subcommand(true);
+    command.build();
+    clap_mangen::generate_to(command, dir).with_context(|| dir.display().to_string())?;
+    print::say(format_args!("manual pages are in {}", dir.display()));
+    Ok(())
+}
+
 fn wrong_usage(error: impl Into<anyhow::Error>) -> Failure {
     Failure { code: WRONG_USAGE, error: error.into() }
 }
 
 /// Runs the command line that the process was started with; returns the exit code.
 pub fn main() -> i32 {
+    // Where a shell asks for completions, this answers and ends.
+    clap_complete::CompleteEnv::with_factory(Cli::command).complete();
     let done = match Cli::parse().command {
         Command::Serve(args) => serve::run(args),
         Command::Doctor(args) => doctor::run(args),
@@ -125,11 +158,8 @@ pub fn main() -> i32 {
             print!("{}", make());
             Ok(())
         }
-        Command::Completions { shell } => {
-            let mut command = Cli::command();
-            clap_complete::generate(shell, &mut command, "corelane", &mut std::io::stdout());
-            Ok(())
-        }
+        Command::Completions { shell } => complete::print(shell),
+        Command::Man { dir } => manual(&dir),
     };
     match done {
         Ok(()) => 0,
@@ -137,5 +167,31 @@ pub fn main() -> i32 {
             eprintln!("corelane: error: {:#}", failure.error);
             failure.code
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_command_has_examples_in_its_help() {
+        fn look(command: &clap::Command, path: &str) {
+            let subcommands: Vec<_> =
+                command.get_subcommands().filter(|c| c.get_name() != "help").collect();
+            if subcommands.is_empty() && !command.is_hide_set() {
+                let help = command.get_after_help().map(|help| help.to_string());
+                assert!(help.is_some_and(|help| help.contains("Example")), "{path}");
+            }
+            subcommands.iter().for_each(|c| look(c, &format!("{path} {}", c.get_name())));
+        }
+        let mut cli = Cli::command();
+        cli.build();
+        look(&cli, "corelane");
     }
 }

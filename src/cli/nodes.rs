@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::net::{TcpStream, ToSocketAddrs};
+use std::time::Duration;
 
 use anyhow::{anyhow, bail, Context};
 use bytes::{Buf, BufMut, Bytes, BytesMut};
@@ -32,19 +33,21 @@ pub struct Node {
 
 /// The nodes of a cluster by their ids, and the one that was asked first.
 pub struct Cluster {
+    /// How long a node may take.
+    limit: Duration,
     first: Node,
     addresses: BTreeMap<i32, String>,
     controller: i32,
 }
 
 impl Node {
-    fn connect(address: &str) -> std::io::Result<Node> {
+    fn connect(address: &str, limit: Duration) -> std::io::Result<Node> {
         let mut last = None;
         for resolved in address.to_socket_addrs()? {
-            match TcpStream::connect_timeout(&resolved, ASK_TIMEOUT) {
+            match TcpStream::connect_timeout(&resolved, limit) {
                 Ok(stream) => {
-                    stream.set_read_timeout(Some(ASK_TIMEOUT))?;
-                    stream.set_write_timeout(Some(ASK_TIMEOUT))?;
+                    stream.set_read_timeout(Some(limit))?;
+                    stream.set_write_timeout(Some(limit))?;
                     stream.set_nodelay(true)?;
                     return Ok(Node { stream, next_id: 0 });
                 }
@@ -55,10 +58,10 @@ impl Node {
     }
 
     /// Connects to the first that answers of several addresses with commas between them.
-    fn connect_first(addresses: &str) -> std::io::Result<Node> {
+    fn connect_first(addresses: &str, limit: Duration) -> std::io::Result<Node> {
         let mut last = None;
         for address in addresses.split(',').map(str::trim).filter(|a| !a.is_empty()) {
-            match Node::connect(address) {
+            match Node::connect(address, limit) {
                 Ok(node) => return Ok(node),
                 Err(error) => last = Some(error),
             }
@@ -159,6 +162,14 @@ impl Cluster {
     /// # Errors
     /// Nobody answers there.
     pub fn connect(connect: &Connect) -> anyhow::Result<Cluster> {
+        Cluster::connect_within(connect, ASK_TIMEOUT)
+    }
+
+    /// [`Cluster::connect`], where each node has to answer within `limit`.
+    ///
+    /// # Errors
+    /// Nobody answers there.
+    pub fn connect_within(connect: &Connect, limit: Duration) -> anyhow::Result<Cluster> {
         let nobody = |error: &dyn std::fmt::Display| {
             anyhow!(
                 "no broker answers at {} ({error}): start one with `corelane serve`, or say where \
@@ -166,8 +177,9 @@ impl Cluster {
                 connect.bootstrap
             )
         };
-        let first = Node::connect_first(&connect.bootstrap).map_err(|error| nobody(&error))?;
-        let mut cluster = Cluster { first, addresses: BTreeMap::new(), controller: -1 };
+        let first =
+            Node::connect_first(&connect.bootstrap, limit).map_err(|error| nobody(&error))?;
+        let mut cluster = Cluster { limit, first, addresses: BTreeMap::new(), controller: -1 };
         let metadata = cluster.metadata(Some(Vec::new())).map_err(|error| nobody(&error))?;
         cluster.controller = metadata.controller_id.0;
         let address =
@@ -239,7 +251,7 @@ impl Cluster {
     /// It is not known, or does not answer.
     pub fn node(&self, id: i32) -> anyhow::Result<Node> {
         let address = self.addresses.get(&id).ok_or_else(|| anyhow!("node {id} is not known"))?;
-        Node::connect(address).with_context(|| format!("node {id} at {address}"))
+        Node::connect(address, self.limit).with_context(|| format!("node {id} at {address}"))
     }
 
     /// A connection to the leader of a partition.

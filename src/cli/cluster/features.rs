@@ -32,6 +32,7 @@ pub struct Args {
 struct List {
     #[command(flatten)]
     connect: Connect,
+    /// Print JSON.
     #[arg(long)]
     json: bool,
 }
@@ -63,6 +64,7 @@ struct Update {
     /// Only have the broker check it.
     #[arg(long)]
     dry_run: bool,
+    /// Print JSON.
     #[arg(long)]
     json: bool,
 }

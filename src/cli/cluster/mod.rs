@@ -20,6 +20,7 @@ enum Command {
     Info {
         #[command(flatten)]
         connect: Connect,
+        /// Print JSON.
         #[arg(long)]
         json: bool,
     },
@@ -30,6 +31,7 @@ enum Command {
     Apis {
         #[command(flatten)]
         connect: Connect,
+        /// Print JSON.
         #[arg(long)]
         json: bool,
     },

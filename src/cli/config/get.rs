@@ -28,6 +28,7 @@ pub struct Args {
     /// Only the values, one a line.
     #[arg(long, requires = "keys", conflicts_with_all = ["json", "docs"])]
     value: bool,
+    /// Print JSON.
     #[arg(long)]
     json: bool,
 }

@@ -43,6 +43,7 @@ enum Command {
         /// Only have the broker check it.
         #[arg(long)]
         dry_run: bool,
+        /// Print JSON.
         #[arg(long)]
         json: bool,
     },
@@ -60,6 +61,7 @@ enum Command {
         /// Only have the broker check it.
         #[arg(long)]
         dry_run: bool,
+        /// Print JSON.
         #[arg(long)]
         json: bool,
     },
@@ -73,6 +75,7 @@ enum Command {
         connect: Connect,
         #[command(flatten)]
         resources: Resources,
+        /// Print JSON.
         #[arg(long)]
         json: bool,
     },

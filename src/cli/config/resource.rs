@@ -44,7 +44,7 @@ impl fmt::Display for Resource {
 #[group(id = "resources", required = true, multiple = true)]
 pub struct Resources {
     /// A topic; may be given several times.
-    #[arg(long = "topic", short = 't', value_name = "TOPIC")]
+    #[arg(long = "topic", short = 't', value_name = "TOPIC", add = clap_complete::ArgValueCompleter::new(crate::cli::complete::topics))]
     topics: Vec<String>,
     /// A broker, by its id; may be given several times.
     #[arg(long = "broker", value_name = "ID")]
@@ -53,7 +53,7 @@ pub struct Resources {
     #[arg(long)]
     broker_defaults: bool,
     /// A group; may be given several times.
-    #[arg(long = "group", short = 'g', value_name = "GROUP")]
+    #[arg(long = "group", short = 'g', value_name = "GROUP", add = clap_complete::ArgValueCompleter::new(crate::cli::complete::groups))]
     groups: Vec<String>,
     /// A subscription to clients' metrics (KIP-714); may be given several times.
     #[arg(long = "client-metrics", value_name = "NAME")]

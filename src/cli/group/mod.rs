@@ -32,6 +32,7 @@ enum Command {
     List {
         #[command(flatten)]
         connect: Connect,
+        /// Print JSON.
         #[arg(long)]
         json: bool,
     },
@@ -40,7 +41,9 @@ enum Command {
     Describe {
         #[command(flatten)]
         connect: Connect,
+        #[arg(add = clap_complete::ArgValueCompleter::new(crate::cli::complete::groups))]
         group: String,
+        /// Print JSON.
         #[arg(long)]
         json: bool,
     },
@@ -51,7 +54,9 @@ enum Command {
     Members {
         #[command(flatten)]
         connect: Connect,
+        #[arg(add = clap_complete::ArgValueCompleter::new(crate::cli::complete::groups))]
         group: String,
+        /// Print JSON.
         #[arg(long)]
         json: bool,
     },
@@ -67,10 +72,11 @@ enum Command {
     Delete {
         #[command(flatten)]
         connect: Connect,
-        #[arg(required = true, value_name = "GROUP")]
+        #[arg(required = true, value_name = "GROUP", add = clap_complete::ArgValueCompleter::new(crate::cli::complete::groups))]
         groups: Vec<String>,
         #[command(flatten)]
         yes: Yes,
+        /// Print JSON.
         #[arg(long)]
         json: bool,
     },

@@ -18,6 +18,7 @@ use crate::cli::Failure;
 pub struct Args {
     #[command(flatten)]
     connect: Connect,
+    #[arg(add = clap_complete::ArgValueCompleter::new(crate::cli::complete::groups))]
     group: String,
     /// Only this topic, all of its partitions; may be given several times. Default: everything that
     /// the group has committed.
@@ -28,6 +29,7 @@ pub struct Args {
     /// Only say what would be set.
     #[arg(long)]
     dry_run: bool,
+    /// Print JSON.
     #[arg(long)]
     json: bool,
 }

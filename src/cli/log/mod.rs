@@ -39,6 +39,7 @@ enum Command {
         /// Segment files, partitions' directories or whole log directories.
         #[arg(required = true)]
         paths: Vec<PathBuf>,
+        /// Print JSON.
         #[arg(long)]
         json: bool,
     },
@@ -54,6 +55,7 @@ enum Command {
         /// Only say what would be done.
         #[arg(long)]
         dry_run: bool,
+        /// Print JSON.
         #[arg(long)]
         json: bool,
     },

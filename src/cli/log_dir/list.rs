@@ -22,8 +22,9 @@ pub struct Args {
     #[arg(long)]
     partitions: bool,
     /// Each partition of this topic; may be given several times.
-    #[arg(long = "topic", short = 't', value_name = "TOPIC")]
+    #[arg(long = "topic", short = 't', value_name = "TOPIC", add = clap_complete::ArgValueCompleter::new(crate::cli::complete::topics))]
     topics: Vec<String>,
+    /// Print JSON.
     #[arg(long)]
     json: bool,
 }

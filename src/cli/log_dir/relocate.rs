@@ -30,6 +30,7 @@ takes back a move that is under way.")]
 pub struct Args {
     #[command(flatten)]
     connect: Connect,
+    #[arg(add = clap_complete::ArgValueCompleter::new(crate::cli::complete::topics))]
     topic: String,
     /// Only this partition; may be given several times.
     #[arg(long = "partition", short = 'p', value_name = "N")]
@@ -43,6 +44,7 @@ pub struct Args {
     /// Do not wait until the partitions are there.
     #[arg(long)]
     no_wait: bool,
+    /// Print JSON.
     #[arg(long)]
     json: bool,
 }

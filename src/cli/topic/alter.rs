@@ -12,7 +12,7 @@ See also `corelane config get|diff --topic events`.")]
 pub struct Args {
     #[command(flatten)]
     connect: Connect,
-    #[arg(required = true, value_name = "TOPIC")]
+    #[arg(required = true, value_name = "TOPIC", add = clap_complete::ArgValueCompleter::new(crate::cli::complete::topics))]
     topics: Vec<String>,
     /// A new value, or +=, -= for one of a list; may be given several times.
     #[arg(long, value_name = "KEY=VALUE", required_unless_present = "unset")]
@@ -23,6 +23,7 @@ pub struct Args {
     /// Only have the broker check it.
     #[arg(long)]
     dry_run: bool,
+    /// Print JSON.
     #[arg(long)]
     json: bool,
 }

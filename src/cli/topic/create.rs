@@ -37,6 +37,7 @@ pub struct Args {
     /// Only have the broker check it.
     #[arg(long)]
     dry_run: bool,
+    /// Print JSON.
     #[arg(long)]
     json: bool,
 }

@@ -15,13 +15,14 @@ use crate::cli::Failure;
 pub struct Args {
     #[command(flatten)]
     connect: Connect,
-    #[arg(required = true, value_name = "TOPIC")]
+    #[arg(required = true, value_name = "TOPIC", add = clap_complete::ArgValueCompleter::new(crate::cli::complete::topics))]
     topics: Vec<String>,
     /// Topics that are not there are no error.
     #[arg(long)]
     if_exists: bool,
     #[command(flatten)]
     yes: Yes,
+    /// Print JSON.
     #[arg(long)]
     json: bool,
 }

@@ -20,7 +20,7 @@ use crate::metadata::kafka_uuid;
 pub struct Args {
     #[command(flatten)]
     connect: Connect,
-    #[arg(required = true, value_name = "TOPIC")]
+    #[arg(required = true, value_name = "TOPIC", add = clap_complete::ArgValueCompleter::new(crate::cli::complete::topics))]
     topics: Vec<String>,
     /// One JSON object a line and topic.
     #[arg(long)]

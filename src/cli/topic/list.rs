@@ -22,6 +22,7 @@ pub struct Args {
     /// Only the names, one a line.
     #[arg(long, conflicts_with = "json")]
     names: bool,
+    /// Print JSON.
     #[arg(long)]
     json: bool,
 }

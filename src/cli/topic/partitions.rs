@@ -17,13 +17,14 @@ Partitions cannot be taken away again, and most keys will go to other partitions
 pub struct Args {
     #[command(flatten)]
     connect: Connect,
-    #[arg(required = true, value_name = "TOPIC")]
+    #[arg(required = true, value_name = "TOPIC", add = clap_complete::ArgValueCompleter::new(crate::cli::complete::topics))]
     topics: Vec<String>,
     #[command(flatten)]
     count: Count,
     /// Only have the broker check it.
     #[arg(long)]
     dry_run: bool,
+    /// Print JSON.
     #[arg(long)]
     json: bool,
 }

@@ -26,6 +26,7 @@ Only whole prefixes can go: with --before, everything up to the first record tha
 pub struct Args {
     #[command(flatten)]
     connect: Connect,
+    #[arg(add = clap_complete::ArgValueCompleter::new(crate::cli::complete::topics))]
     topic: String,
     /// Only this partition; may be given several times.
     #[arg(long = "partition", short = 'p', value_name = "N")]
@@ -37,6 +38,7 @@ pub struct Args {
     dry_run: bool,
     #[command(flatten)]
     yes: Yes,
+    /// Print JSON.
     #[arg(long)]
     json: bool,
 }

@@ -41,6 +41,7 @@ pub struct Args {
     /// Only show what hangs.
     #[arg(long)]
     dry_run: bool,
+    /// Print JSON.
     #[arg(long)]
     json: bool,
 }

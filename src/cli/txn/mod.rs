@@ -18,6 +18,7 @@ pub struct Args {
 #[derive(clap::Subcommand)]
 enum Command {
     /// List transactional ids.
+    #[command(after_help = "Example:\n  corelane txn list --state Ongoing --longer-than 15m")]
     List {
         #[command(flatten)]
         connect: Connect,
@@ -27,15 +28,18 @@ enum Command {
         /// Only those whose transaction was begun longer ago, as 90s, 15m, 2h or 7d.
         #[arg(long, value_name = "AGO", value_parser = duration)]
         longer_than: Option<Duration>,
+        /// Print JSON.
         #[arg(long)]
         json: bool,
     },
     /// Show a transactional id's producer, and the partitions of its transaction.
+    #[command(after_help = "Example:\n  corelane txn describe payments-1")]
     Describe {
         #[command(flatten)]
         connect: Connect,
         /// The transactional id.
         id: String,
+        /// Print JSON.
         #[arg(long)]
         json: bool,
     },
