@@ -50,7 +50,7 @@ fn finish(results: &Results, out: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Writes all three forms: also after each pair, so that a long comparison cut short is not lost.
+/// Writes all three forms: also after each workload, so that a long comparison cut short is not lost.
 fn save(results: &Results, out: &Path) -> Result<()> {
     let write = |name: &str, text: String| {
         let path = out.join(name);

@@ -77,7 +77,7 @@ impl<'a> Comparison<'a> {
         Ok(Self { args, sides, results, bar })
     }
 
-    /// Takes all pairs; what is there after each is written to `out`.
+    /// Takes all pairs; what is there after each workload is written to `out`.
     pub fn run(mut self, out: &Path) -> Result<Results> {
         for at in 0..self.results.workloads.len() {
             let found = self.find_rate(&self.results.workloads[at].workload.clone());
@@ -90,8 +90,8 @@ impl<'a> Comparison<'a> {
             for at in 0..self.results.workloads.len() {
                 let pair = self.pair(number, at);
                 self.results.workloads[at].pairs.push(pair);
+                super::save(&self.results, out)?;
             }
-            super::save(&self.results, out)?;
         }
         self.bar.finish_and_clear();
         self.add_notes();
