@@ -7,11 +7,13 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use corelane_shards::disk;
-use corelane_shards::log::{recover, JournalReplay, Log, LogConfig, LogError, LogId, Opening};
-use corelane_shards::runtime::spawn_blocking;
+use corelane_shards::log::{
+    recover, JournalReplay, Log, LogConfig, LogError, LogId, NewLog, Opening,
+};
+use corelane_shards::runtime::{spawn_blocking, spawn_guarded};
 use futures_util::stream::{self, StreamExt};
 
-use super::moves::remove;
+use super::moves::deleted_dir;
 use super::Shard;
 use crate::clock::now_ms;
 use crate::group::{OFFSETS_TOPIC, SHARE_STATE_TOPIC, TRANSACTION_TOPIC};
@@ -47,62 +49,55 @@ impl Shard {
         found: &FoundAtStart<'_>,
     ) -> bool {
         self.apply_group_settings(&image);
-        let mut all = true;
-        let mut wanted = HashSet::new();
+        let before = self.image();
+        let (changed, gone) = image.changes_since(&before);
         let mut missing = Vec::new();
-        let (mut of_transactions, mut of_shares) = (Vec::new(), Vec::new());
-        for topic in image.topics.values() {
+        for topic in &changed {
             for (index, partition) in topic.partitions.iter().enumerate() {
                 if partition.shard != self.id {
                     continue;
                 }
                 let key = PartitionKey { topic: topic.id, index: index as i32 };
-                wanted.insert(key);
-                if let Some(open) = self.table.get(&key) {
-                    open.log.set_config(topic.config.log.clone());
-                } else if partition.log_dir >= self.config().log_dirs.len() {
-                    self.table.set_offline(key);
-                } else {
-                    missing.push((key, topic));
+                match self.table.get(&key) {
+                    Some(open) => open.log.set_config(topic.config.log.clone()),
+                    None if partition.log_dir >= self.config().log_dirs.len() => {
+                        self.table.set_offline(key);
+                    }
+                    None => missing.push((*topic, index)),
                 }
             }
         }
-        let mut opened = stream::iter(missing)
-            .map(|(key, topic)| async move {
-                (key, topic, self.open(topic, key.index as usize, found).await)
-            })
-            .buffered(OPENED_AT_ONCE);
-        while let Some((key, topic, log)) = opened.next().await {
-            let epoch = topic.partitions[key.index as usize].leader_epoch;
-            match log {
-                Ok(log) => {
-                    let partition = Rc::new(Partition::new(log, epoch));
-                    self.table.insert(key, Rc::clone(&partition));
-                    match topic.name.as_str() {
-                        OFFSETS_TOPIC => self.load_groups(key, partition),
-                        TRANSACTION_TOPIC => of_transactions.push((key, partition)),
-                        SHARE_STATE_TOPIC => of_shares.push((key, partition)),
-                        _ => {}
-                    }
-                }
+        let opened = self.open_all(&missing, found).await;
+        let mut all = true;
+        let (mut of_transactions, mut of_shares) = (Vec::new(), Vec::new());
+        for ((topic, index), log) in missing.into_iter().zip(opened) {
+            let key = PartitionKey { topic: topic.id, index: index as i32 };
+            let log = match log {
+                Ok(log) => log,
                 Err(error) => {
                     all = false;
                     self.table.set_offline(key);
                     tracing::error!(
-                        topic = %topic.name, partition = key.index,
+                        topic = %topic.name, partition = index,
                         "cannot open the partition, it stays offline: {error}"
                     );
+                    continue;
                 }
+            };
+            let partition = Rc::new(Partition::new(log, topic.partitions[index].leader_epoch));
+            self.table.insert(key, Rc::clone(&partition));
+            match topic.name.as_str() {
+                OFFSETS_TOPIC => self.load_groups(key, partition),
+                TRANSACTION_TOPIC => of_transactions.push((key, partition)),
+                SHARE_STATE_TOPIC => of_shares.push((key, partition)),
+                _ => {}
             }
         }
-        drop(opened);
-        let before = self.image();
-        let deleted = before.topics.values().filter(|topic| !image.by_id.contains_key(&topic.id));
-        let deleted: Vec<String> = deleted.map(|topic| topic.name.to_string()).collect();
+        let deleted: Vec<String> = gone.iter().map(|topic| topic.name.to_string()).collect();
         if !deleted.is_empty() {
             self.coordinators.forget_topics(&deleted, now_ms());
         }
-        self.set_image(image);
+        self.set_image(Arc::clone(&image));
         // Not before: prepared transactions look for their partitions in it.
         for (key, partition) in of_transactions {
             self.load_transactions(key, partition);
@@ -113,18 +108,81 @@ impl Shard {
         }
         if !deleted.is_empty() {
             self.forget_share_states();
-        }
-        self.table.keep_offline(|key| wanted.contains(key));
-        for key in self.table.keys() {
-            if !wanted.contains(&key) {
-                self.unload_groups(&key);
-                self.transactions.unload(&key);
-                self.share_states.unload(&key);
-                self.shares.remove_if(|shared| shared.partition() == key);
-                self.retire(&key).await;
-            }
+            self.retire_all(&gone).await;
         }
         all
+    }
+
+    /// Ends the partitions of deleted topics: their waiters are answered, their directories are renamed,
+    /// so that the names are free at once, and removed in the background.
+    async fn retire_all(self: &Rc<Self>, gone: &[&Arc<TopicImage>]) {
+        let keys: HashSet<PartitionKey> = gone
+            .iter()
+            .flat_map(|topic| {
+                let key = |index| PartitionKey { topic: topic.id, index: index as i32 };
+                (0..topic.partitions.len()).map(key)
+            })
+            .collect();
+        self.table.keep_offline(|key| !keys.contains(key));
+        let mut renames = Vec::new();
+        for key in &keys {
+            let Some(partition) = self.table.remove(key) else { continue };
+            self.unload_groups(key);
+            self.transactions.unload(key);
+            self.share_states.unload(key);
+            partition.log.retire();
+            let dir = partition.log.dir();
+            renames.push((dir.to_path_buf(), deleted_dir(&dir, key)));
+        }
+        if renames.is_empty() {
+            return;
+        }
+        self.shares.remove_if(|shared| keys.contains(&shared.partition()));
+        let asides: Vec<PathBuf> = renames.iter().map(|(_, aside)| aside.clone()).collect();
+        let renamed = disk::rename_all(renames).await;
+        spawn_guarded(&self.gate, "removal of deleted topics", async move {
+            for (aside, renamed) in asides.into_iter().zip(renamed) {
+                let removed = match renamed {
+                    Ok(()) => disk::remove_dir(&aside).await,
+                    Err(error) => Err(error),
+                };
+                if let Err(error) = removed {
+                    tracing::warn!("a partition's files stay until the next start: {error}");
+                }
+            }
+        });
+    }
+
+    /// Opens partitions of ours, in their order. What comes while we run is new as a rule: all those
+    /// are made together.
+    async fn open_all(
+        &self,
+        missing: &[(&Arc<TopicImage>, usize)],
+        found: &FoundAtStart<'_>,
+    ) -> Vec<Result<Rc<Log>, LogError>> {
+        let new = |(topic, index): &(&Arc<TopicImage>, usize)| NewLog {
+            dir: self.partition_dir(topic, *index),
+            id: log_id(topic.id, *index),
+            config: topic.config.log.clone(),
+            metadata: partition_metadata(topic.id),
+        };
+        let starting = !found.clean.is_empty();
+        let mut made = match starting {
+            true => Vec::new(),
+            false => Log::create_all(&self.env, missing.iter().map(new).collect()).await,
+        }
+        .into_iter();
+        let opened = missing.iter().map(|(topic, index)| {
+            let made = made.next();
+            async move {
+                match made {
+                    Some(Ok(Some(log))) => Ok(log),
+                    Some(Err(error)) => Err(error),
+                    Some(Ok(None)) | None => self.open(topic, *index, found).await,
+                }
+            }
+        });
+        stream::iter(opened).buffered(OPENED_AT_ONCE).collect().await
     }
 
     async fn open(
@@ -147,6 +205,8 @@ impl Shard {
             Some(text) if text.trim_ascii() == metadata.as_bytes() => {
                 return self.recover(&dir, config, opening).await;
             }
+            // A crash has torn it before there was anything else.
+            Some(torn) if torn.len() < metadata.len() && !holds_records(&dir).await? => {}
             Some(_) => self.set_stray_aside(&dir).await?,
             // Whose they are cannot be told any more, but records are never written over.
             None if holds_records(&dir).await? => self.set_stray_aside(&dir).await?,
@@ -189,14 +249,6 @@ impl Shard {
         let log_dirs = &self.config().log_dirs;
         let log_dir = &log_dirs[topic.partitions[index].log_dir];
         log_dir.join(MetadataImage::partition_dir(&topic.name, index))
-    }
-
-    /// Ends a deleted partition: its waiters are answered, its directory is renamed so that the
-    /// name is free at once, then removed.
-    async fn retire(&self, key: &PartitionKey) {
-        let Some(partition) = self.table.remove(key) else { return };
-        partition.log.retire();
-        remove(&partition.log.dir(), key).await;
     }
 }
 

@@ -1,7 +1,7 @@
 //! Partitions move from one log directory to another (AlterReplicaLogDirs): the log does the work, the
 //! controller decides.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -123,10 +123,14 @@ fn place(
     Some((PartitionKey { topic: topic.id, index }, *place))
 }
 
+/// What a partition's directory is called until it is removed.
+pub(super) fn deleted_dir(dir: &Path, key: &PartitionKey) -> PathBuf {
+    dir.with_file_name(format!("{}.{}{DELETED_SUFFIX}", key.index, key.topic.simple()))
+}
+
 /// Removes a partition directory that nobody uses any more.
 pub(super) async fn remove(dir: &Path, key: &PartitionKey) {
-    let name = format!("{}.{}{DELETED_SUFFIX}", key.index, key.topic.simple());
-    let aside = dir.with_file_name(name);
+    let aside = deleted_dir(dir, key);
     let removed = match disk::rename(dir, &aside).await {
         Ok(()) => disk::remove_dir(&aside).await,
         Err(error) => Err(error),

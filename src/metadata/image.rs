@@ -61,8 +61,71 @@ impl MetadataImage {
         self.topics.get(name)
     }
 
+    /// Topics that are new or other than in `before`, and those that are gone since.
+    pub fn changes_since<'a>(
+        &'a self,
+        before: &'a MetadataImage,
+    ) -> (Vec<&'a Arc<TopicImage>>, Vec<&'a Arc<TopicImage>>) {
+        let (mut changed, mut gone) = (Vec::new(), Vec::new());
+        let mut old = before.topics.iter().peekable();
+        for (name, topic) in self.topics.iter() {
+            while let Some((_, topic)) = old.next_if(|(old, _)| *old < name) {
+                gone.push(topic);
+            }
+            match old.next_if(|(old, _)| *old == name) {
+                Some((_, same)) if Arc::ptr_eq(same, topic) => {}
+                Some((_, other)) => {
+                    if other.id != topic.id {
+                        gone.push(other);
+                    }
+                    changed.push(topic);
+                }
+                None => changed.push(topic),
+            }
+        }
+        gone.extend(old.map(|(_, topic)| topic));
+        (changed, gone)
+    }
+
     /// A partition's directory name, as Kafka has it.
     pub fn partition_dir(topic: &TopicName, partition: usize) -> String {
         format!("{topic}-{partition}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn topic(name: &str, id: u128) -> TopicImage {
+        TopicImage {
+            id: Uuid::from_u128(id),
+            name: TopicName::parse(name).expect("a name"),
+            partitions: Vec::new(),
+            config: TopicConfig::default(),
+            overrides: BTreeMap::new(),
+        }
+    }
+
+    #[test]
+    fn what_differs_between_two_images_is_found() {
+        let mut before = MetadataImage::default();
+        for (at, name) in ["a", "b", "d", "e", "g"].into_iter().enumerate() {
+            before.insert(topic(name, at as u128));
+        }
+        let mut now = before.clone();
+        assert!(now.changes_since(&before).0.is_empty());
+        now.remove(Uuid::from_u128(0));
+        now.remove(Uuid::from_u128(3));
+        now.remove(Uuid::from_u128(4));
+        now.insert(topic("b", 1));
+        now.insert(topic("c", 10));
+        now.insert(topic("e", 11));
+        now.insert(topic("h", 12));
+        let (changed, gone) = now.changes_since(&before);
+        let names = |topics: Vec<&Arc<TopicImage>>| -> String {
+            topics.iter().map(|topic| topic.name.as_str()).collect()
+        };
+        assert_eq!((names(changed), names(gone)), ("bceh".to_string(), "aeg".to_string()));
     }
 }

@@ -4,6 +4,7 @@
 //! the rare directory operations, which run on a blocking thread; `handles` bounds how many files
 //! a shard keeps open, `removals` how fast space is freed. `sim` is a disk in memory for tests, which fails and forgets when told to.
 
+mod creation;
 mod error;
 mod file;
 mod fs;
@@ -13,6 +14,7 @@ mod removals;
 mod reserve;
 pub mod sim;
 
+pub use creation::{create_dirs, rename_all, NewDir};
 pub use error::DiskError;
 pub use file::{align_down, align_up, Access, File, WriteBuffer, BLOCK_BYTES};
 pub use fs::{

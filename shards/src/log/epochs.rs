@@ -7,7 +7,7 @@ use std::path::Path;
 use super::log::Log;
 use crate::disk::{self, DiskError};
 
-const FILE: &str = "leader-epoch-checkpoint";
+pub(super) const FILE: &str = "leader-epoch-checkpoint";
 
 /// See the module's head. Read when it is asked for, which is seldom.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

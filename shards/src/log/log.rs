@@ -106,9 +106,19 @@ impl Log {
             disk::write_small(&file_path(dir, 0, extension), Vec::new()).await?;
         }
         disk::sync_dir(dir).await?;
+        Ok(Log::empty(env, dir, journal_id, config))
+    }
+
+    /// A log without records, whose directory is there.
+    pub(super) fn empty(
+        env: &Rc<LogEnv>,
+        dir: &Path,
+        journal_id: LogId,
+        config: LogConfig,
+    ) -> Rc<Log> {
         let segments = vec![Segment::new(0)];
         let state = LogState::new(config, segments, 0, 0, Vec::new(), Producers::default());
-        Ok(Log::open(env, dir, journal_id, state))
+        Log::open(env, dir, journal_id, state)
     }
 
     /// A log with the state that recovery found.
