@@ -3,14 +3,10 @@
 
 mod support;
 
-use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::Mutex;
-use std::time::Duration;
 
 use kafka_protocol::messages::{ApiKey, ListGroupsRequest, ListGroupsResponse};
-use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
-use rdkafka::{ClientConfig, Message};
+use support::workers::{work, Seen};
 use support::{Broker, Setup, MODES};
 
 const QUICK: &str = "\"group.consumer.min.session.timeout.ms\" = 500
@@ -23,37 +19,14 @@ const QUICK: &str = "\"group.consumer.min.session.timeout.ms\" = 500
 const PARTITIONS: i32 = 8;
 const RECORDS: usize = 4_000;
 
-type Seen = Mutex<BTreeSet<(i32, i64)>>;
-
-/// A member that notes what it reads and then commits it, until it is told to stop or has had its
-/// share; then it leaves.
-fn work(address: &str, protocol: &str, seen: &Seen, stop: &AtomicBool, share: usize) {
-    let mut config = ClientConfig::new();
-    if protocol == "classic" {
-        config.set("session.timeout.ms", "6000").set("heartbeat.interval.ms", "200");
-    }
-    let consumer: BaseConsumer = config
-        .set("bootstrap.servers", address)
-        .set("group.id", "workers")
-        .set("group.protocol", protocol)
-        .set("enable.auto.commit", "false")
-        .set("auto.offset.reset", "earliest")
-        .set("reconnect.backoff.max.ms", "200")
-        .create()
-        .expect("a consumer");
-    consumer.subscribe(&["t"]).expect("subscribes");
-    let mut count = 0;
-    while !stop.load(Ordering::SeqCst) && count < share {
-        if let Some(Ok(message)) = consumer.poll(Duration::from_millis(20)) {
-            seen.lock().expect("unharmed").insert((message.partition(), message.offset()));
-            count += 1;
-            if count % 50 == 0 {
-                // Another member may have the partition by now: it reads these again.
-                let _ = consumer.commit_message(&message, CommitMode::Sync);
-            }
-        }
-    }
-}
+/// Of members of the classic protocol.
+const CLASSIC: &[(&str, &str)] = &[
+    ("group.protocol", "classic"),
+    ("session.timeout.ms", "6000"),
+    ("heartbeat.interval.ms", "200"),
+];
+/// Of members of the consumer protocol.
+const CONSUMER: &[(&str, &str)] = &[("group.protocol", "consumer")];
 
 #[test]
 fn every_record_is_read_over_members_that_come_and_go_and_a_broker_that_crashes() {
@@ -69,7 +42,7 @@ fn every_record_is_read_over_members_that_come_and_go_and_a_broker_that_crashes(
             let _stop = support::SetAtEnd(&stop);
             let member = |share| {
                 let (address, seen, stop) = (&address, &seen, &stop);
-                scope.spawn(move || work(address, "consumer", seen, stop, share))
+                scope.spawn(move || work(CONSUMER, address, seen, stop, share))
             };
             // Three that leave early, and four that stay.
             let early: Vec<_> = [100, 200, 300].map(member).into();
@@ -107,12 +80,12 @@ fn a_group_changes_its_protocol_while_it_works_and_back() {
         let (_stop, _stop_new) = (support::SetAtEnd(&stop), support::SetAtEnd(&stop_new));
         let (address, seen) = (&broker.address, &seen);
         for _ in 0..2 {
-            scope.spawn(|| work(address, "classic", seen, &stop, usize::MAX));
+            scope.spawn(|| work(CLASSIC, address, seen, &stop, usize::MAX));
         }
         produce(500);
         has_seen(500);
         assert_eq!(protocol(&broker).as_deref(), Some("classic"));
-        let new = scope.spawn(|| work(address, "consumer", seen, &stop_new, usize::MAX));
+        let new = scope.spawn(|| work(CONSUMER, address, seen, &stop_new, usize::MAX));
         support::eventually("it is another's", || protocol(&broker).as_deref() == Some("consumer"));
         produce(500);
         has_seen(1_000);

@@ -2,50 +2,20 @@
 
 mod support;
 
-use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::Mutex;
-use std::time::Duration;
 
 use bytes::Bytes;
 use kafka_protocol::messages::leave_group_request::MemberIdentity;
 use kafka_protocol::messages::*;
-use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
-use rdkafka::{ClientConfig, Message};
 use support::members::*;
+use support::workers::{work, Seen};
 use support::{Broker, Raw, Setup, MODES};
 
 const PARTITIONS: i32 = 8;
 const RECORDS: usize = 4_000;
 
-type Seen = Mutex<BTreeSet<(i32, i64)>>;
-
-/// A member that notes what it reads and then commits it, until it is told to stop or has had its
-/// share; then it leaves.
-fn work(address: &str, seen: &Seen, stop: &AtomicBool, share: usize) {
-    let consumer: BaseConsumer = ClientConfig::new()
-        .set("bootstrap.servers", address)
-        .set("group.id", "workers")
-        .set("enable.auto.commit", "false")
-        .set("auto.offset.reset", "earliest")
-        .set("session.timeout.ms", "1500")
-        .set("heartbeat.interval.ms", "200")
-        .set("reconnect.backoff.max.ms", "200")
-        .create()
-        .expect("a consumer");
-    consumer.subscribe(&["t"]).expect("subscribes");
-    let mut count = 0;
-    while !stop.load(Ordering::SeqCst) && count < share {
-        if let Some(Ok(message)) = consumer.poll(Duration::from_millis(20)) {
-            seen.lock().expect("unharmed").insert((message.partition(), message.offset()));
-            count += 1;
-            if count % 50 == 0 {
-                // Another member may have the partition by now: it reads these again.
-                let _ = consumer.commit_message(&message, CommitMode::Sync);
-            }
-        }
-    }
-}
+const SETTINGS: &[(&str, &str)] =
+    &[("session.timeout.ms", "1500"), ("heartbeat.interval.ms", "200")];
 
 #[test]
 fn every_record_is_read_over_members_that_come_and_go_and_a_broker_that_crashes() {
@@ -61,7 +31,7 @@ fn every_record_is_read_over_members_that_come_and_go_and_a_broker_that_crashes(
             let _stop = support::SetAtEnd(&stop);
             let member = |share| {
                 let (address, seen, stop) = (&address, &seen, &stop);
-                scope.spawn(move || work(address, seen, stop, share))
+                scope.spawn(move || work(SETTINGS, address, seen, stop, share))
             };
             // Three that leave early, and four that stay.
             let early: Vec<_> = [100, 200, 300].map(member).into();

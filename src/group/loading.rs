@@ -3,11 +3,12 @@
 
 use std::collections::BTreeMap;
 
-use corelane_shards::log::batch::{BatchHeader, Record};
+use corelane_shards::log::batch::BatchHeader;
 
 use super::offsets::Offsets;
 use super::record::{decode_group, decode_group_key, GroupRecord};
 use super::{consumer, share};
+use crate::partition::keyed_log::each_record;
 
 /// Groups that have members, or had, as their last records have them.
 #[derive(Debug, Default)]
@@ -33,18 +34,15 @@ impl Loading {
     /// # Errors
     /// Records are not what Kafka's formats say: the first of them; the others are applied.
     pub fn apply(&mut self, header: &BatchHeader, undone: &[u8]) -> Result<(), String> {
-        let mut rest = undone;
-        let mut wrong = Ok(());
-        for _ in 0..header.record_count.get() {
-            let record = Record::take(&mut rest).ok_or("a record is cut off")?;
-            let applied = self.apply_record(header, &record);
-            wrong = wrong.and(applied);
-        }
-        wrong
+        each_record(header, undone, |key, value| self.apply_record(header, key, value))
     }
 
-    fn apply_record(&mut self, header: &BatchHeader, record: &Record<'_>) -> Result<(), String> {
-        let key = record.key.ok_or("a record without a key")?;
+    fn apply_record(
+        &mut self,
+        header: &BatchHeader,
+        key: &[u8],
+        value: Option<&[u8]>,
+    ) -> Result<(), String> {
         let producer = header.producer_id.get();
         if header.is_control() {
             self.offsets.end_transaction(producer, key.get(2..4) == Some(&COMMIT));
@@ -54,10 +52,10 @@ impl Loading {
         let applied = match version.ok_or("a key without a version")? {
             0 | 1 => {
                 let transaction = header.is_transactional().then_some(producer);
-                self.offsets.apply(transaction, key, record.value)
+                self.offsets.apply(transaction, key, value)
             }
             2 => decode_group_key(key).and_then(|group| {
-                match record.value.map(decode_group).transpose()? {
+                match value.map(decode_group).transpose()? {
                     Some(saved) => self.groups.classic.insert(group, saved),
                     None => self.groups.classic.remove(&group),
                 };
@@ -65,14 +63,14 @@ impl Loading {
             }),
             10..=14 => share::decode_key(key).and_then(|found| {
                 let Some((group, key)) = found else { return Ok(()) };
-                let value = record.value.map(|value| share::decode_value(&key, value));
+                let value = value.map(|value| share::decode_value(&key, value));
                 self.groups.share.entry(group).or_default().apply(key, value.transpose()?);
                 Ok(())
             }),
             // Others are of a later Kafka: not understood, and not ours to lose.
             _ => consumer::decode_key(key).and_then(|found| {
                 let Some((group, key)) = found else { return Ok(()) };
-                let value = record.value.map(|value| consumer::decode_value(&key, value));
+                let value = value.map(|value| consumer::decode_value(&key, value));
                 let record = consumer::Record { value: value.transpose()?, key };
                 self.groups.consumer.entry(group).or_default().put(record);
                 Ok(())

@@ -6,7 +6,7 @@ use std::future::Future;
 use std::rc::Rc;
 
 use bytes::{Buf, Bytes, BytesMut};
-use corelane_shards::log::batch::{build, undone_records, BatchHeader, Codec};
+use corelane_shards::log::batch::{build, undone_records, BatchHeader, Codec, Record};
 use corelane_shards::log::{AppendWaiter, Durability, Log, LogError};
 use corelane_shards::runtime::spawn_blocking;
 use tokio::sync::oneshot;
@@ -72,6 +72,25 @@ pub async fn append_durably(
     now_ms: i64,
 ) -> Result<(), ErrorCode> {
     append(partition, records, now_ms)?.await
+}
+
+/// Hands each record of a batch to `take`: its key, and its value or a tombstone.
+///
+/// # Errors
+/// The first thing that was wrong; the records behind it are handed on all the same.
+pub fn each_record(
+    header: &BatchHeader,
+    undone: &[u8],
+    mut take: impl FnMut(&[u8], Option<&[u8]>) -> Result<(), String>,
+) -> Result<(), String> {
+    let mut rest = undone;
+    let mut wrong = Ok(());
+    for _ in 0..header.record_count.get() {
+        let record = Record::take(&mut rest).ok_or("a record is cut off")?;
+        let key = record.key.ok_or_else(|| "a record without a key".to_string());
+        wrong = wrong.and(key.and_then(|key| take(key, record.value)));
+    }
+    wrong
 }
 
 struct Told(RefCell<Option<oneshot::Sender<Result<(), LogError>>>>);

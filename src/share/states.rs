@@ -5,12 +5,12 @@ use std::collections::BTreeMap;
 use std::future::Future;
 use std::rc::Rc;
 
-use corelane_shards::log::batch::{BatchHeader, Record};
+use corelane_shards::log::batch::BatchHeader;
 
 use super::record::{self, Kind};
 use crate::group::partition_of;
 use crate::metadata::kafka_uuid;
-use crate::partition::keyed_log::append;
+use crate::partition::keyed_log::{append, each_record};
 use crate::partition::keyed_partitions::{Keyed, KeyedPartitions};
 use crate::partition::share::{OfShareState, ShareKey, ShareState, StateCall};
 use crate::partition::{Partition, PartitionKey};
@@ -132,17 +132,14 @@ fn is_full(states: &States, key: &ShareKey) -> bool {
 }
 
 fn apply(states: &mut States, header: &BatchHeader, undone: &[u8]) -> Result<(), String> {
-    let mut rest = undone;
-    for _ in 0..header.record_count.get() {
-        let record = Record::take(&mut rest).ok_or("a record is cut off")?;
-        if header.is_control() {
-            continue;
-        }
-        let key = record.key.ok_or("a record without a key")?;
+    if header.is_control() {
+        return Ok(());
+    }
+    each_record(header, undone, |key, value| {
         let Some((kind, key)) = record::decode_key(key).map_err(|e| e.to_string())? else {
-            continue;
+            return Ok(());
         };
-        match record.value {
+        match value {
             Some(value) => {
                 let known = states.remove(&key);
                 let state = record::apply(known, kind, value).map_err(|e| e.to_string())?;
@@ -151,6 +148,6 @@ fn apply(states: &mut States, header: &BatchHeader, undone: &[u8]) -> Result<(),
             None if kind == Kind::Snapshot => drop(states.remove(&key)),
             None => {}
         }
-    }
-    Ok(())
+        Ok(())
+    })
 }

@@ -6,12 +6,12 @@ use std::collections::{BTreeMap, HashMap};
 use std::future::Future;
 use std::rc::Rc;
 
-use corelane_shards::log::batch::{BatchHeader, Record};
+use corelane_shards::log::batch::BatchHeader;
 
 use super::entry::Entry;
 use super::machine::{Ask, Input, Machine, Output, Prepared, Token};
 use super::record::{decode_key, decode_value, encode_key, encode_value};
-use crate::partition::keyed_log::KeyedRecord;
+use crate::partition::keyed_log::{each_record, KeyedRecord};
 use crate::partition::keyed_partitions::{Keyed, KeyedPartitions};
 use crate::partition::{
     Partition, PartitionKey, TransactionAnswer, TransactionCall, TransactionView,
@@ -188,21 +188,18 @@ fn begin(
 }
 
 fn apply(machines: &mut Machines, header: &BatchHeader, undone: &[u8]) -> Result<(), String> {
-    let mut rest = undone;
-    for _ in 0..header.record_count.get() {
-        let record = Record::take(&mut rest).ok_or("a record is cut off")?;
-        if header.is_control() {
-            continue;
-        }
-        let key = record.key.ok_or("a record without a key")?;
-        let Some(id) = decode_key(key).map_err(|e| e.to_string())? else { continue };
-        match record.value {
+    if header.is_control() {
+        return Ok(());
+    }
+    each_record(header, undone, |key, value| {
+        let Some(id) = decode_key(key).map_err(|e| e.to_string())? else { return Ok(()) };
+        match value {
             None => drop(machines.0.remove(&id)),
             Some(value) => {
                 let entry = decode_value(value).map_err(|e| e.to_string())?;
                 machines.0.insert(id, Machine::new(entry));
             }
         }
-    }
-    Ok(())
+        Ok(())
+    })
 }

@@ -3,6 +3,7 @@
 
 pub mod configs;
 pub mod members;
+pub mod workers;
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
