@@ -1,6 +1,5 @@
 """The two brokers: a real Apache Kafka and Corelane, each alone, in directories of its own."""
 
-import os
 import shutil
 import socket
 import subprocess
@@ -10,10 +9,6 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 REPOSITORY = HERE.parent.parent
-POM = """<project><modelVersion>4.0.0</modelVersion><groupId>x</groupId><artifactId>x</artifactId><version>1</version>
-<dependencies><dependency><groupId>org.apache.kafka</groupId><artifactId>kafka_2.13</artifactId><version>{0}</version></dependency>
-<dependency><groupId>org.apache.kafka</groupId><artifactId>kafka-tools</artifactId><version>{0}</version></dependency></dependencies></project>
-"""
 
 # What is set alike in both, beside addresses and directories: small numbers, no waiting.
 SETTINGS = {
@@ -39,20 +34,11 @@ KAFKA_ONLY = {
 
 def class_path(version):
     """Kafka's class path; its jars come from Maven where they are not there yet."""
-    cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "corelane-parity"
-    listed = cache / f"classpath-{version}"
-    if listed.exists() and all(Path(jar).exists() for jar in listed.read_text().split(":")):
-        return listed.read_text()
-    cache.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory() as work:
-        (Path(work) / "pom.xml").write_text(POM.format(version))
-        goal = ["dependency:build-classpath", f"-Dmdep.outputFile={work}/cp"]
-        for offline in (["-o"], []):
-            done = subprocess.run(["mvn", "-q", *offline, *goal], cwd=work, stdout=subprocess.PIPE, text=True)
-            if done.returncode == 0:
-                listed.write_text((Path(work) / "cp").read_text().strip())
-                return listed.read_text()
-    raise SystemExit(f"Apache Kafka {version} could not be fetched:\n{done.stdout[-2000:]}")
+    fetch = [REPOSITORY / "scripts" / "fetch-kafka.sh", version]
+    done = subprocess.run(fetch, stdout=subprocess.PIPE, text=True)
+    if done.returncode != 0:
+        raise SystemExit(f"Apache Kafka {version} could not be fetched")
+    return Path(done.stdout.strip()).read_text().strip()
 
 
 def clients_jar(classes):
