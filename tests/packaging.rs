@@ -48,6 +48,48 @@ fn the_service_has_the_limits_that_a_broker_needs() {
 }
 
 #[test]
+fn the_service_is_not_started_again_with_a_wrong_configuration() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let config = dir.path().join("corelane.toml");
+    fs::write(&config, "\"nonsense\" = 1\n").expect("is written");
+    let serve = ["serve", "--config", config.to_str().expect("is text")];
+    let said = Command::new(env!("CARGO_BIN_EXE_corelane")).args(serve).output().expect("runs");
+    assert_eq!(said.status.code(), Some(unit("RestartPreventExitStatus").parse().expect("a code")));
+}
+
+#[test]
+fn manual_pages_are_where_the_package_takes_them_from() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let man = Command::new(env!("CARGO_BIN_EXE_corelane")).arg("man").arg(dir.path()).status();
+    assert!(man.expect("runs").success());
+    for page in ["corelane.1", "corelane-serve.1", "corelane-topic-create.1"] {
+        let text = fs::read_to_string(dir.path().join(page)).expect("a page a command");
+        assert!(text.contains(".SH SYNOPSIS"), "{page}");
+    }
+    // Compressed by the script that packs them.
+    let taken = "[\"target/release/man/*.1.gz\", \"usr/share/man/man1/\", \"644\"]";
+    assert!(text("Cargo.toml").contains(taken));
+    assert!(
+        text("scripts/deb.sh").contains("\"$target/release/corelane\" man \"$target/release/man\"")
+    );
+}
+
+#[test]
+fn completions_are_what_the_program_prints() {
+    let completions = "config/packaging/completions";
+    for (shell, file) in
+        [("bash", "corelane.bash"), ("zsh", "_corelane"), ("fish", "corelane.fish")]
+    {
+        let asked = format!("corelane completions {shell}");
+        assert!(text(&format!("{completions}/{file}")).contains(&asked), "{file}");
+        let said =
+            Command::new(env!("CARGO_BIN_EXE_corelane")).args(["completions", shell]).output();
+        let said = String::from_utf8(said.expect("runs").stdout).expect("is text");
+        assert!(said.contains("complete"), "{shell}: {said}");
+    }
+}
+
+#[test]
 fn everything_that_is_installed_is_there() {
     load_file(&file("config/production.toml")).expect("is understood");
     let installed = text("Cargo.toml");
