@@ -337,6 +337,28 @@ fn clients_are_told_what_to_report_and_what_they_push_is_checked() {
 }
 
 #[test]
+fn nobody_has_a_password() {
+    use kafka_protocol::messages::describe_user_scram_credentials_request::UserName;
+    let broker = broker();
+    let mut client = broker.client();
+    let mut ask = |users: Option<&[&str]>| {
+        let user = |name: &&str| UserName::default().with_name(text(name));
+        let request = DescribeUserScramCredentialsRequest::default()
+            .with_users(users.map(|users| users.iter().map(user).collect()));
+        let response: DescribeUserScramCredentialsResponse =
+            client.ask(ApiKey::DescribeUserScramCredentials, 0, &request);
+        assert_eq!(response.error_code, 0);
+        let results = response.results.into_iter();
+        results.map(|one| (one.user.to_string(), one.error_code)).collect::<Vec<_>>()
+    };
+    assert_eq!(ask(None), []);
+    assert_eq!(ask(Some(&[])), []);
+    let (missing, twice) = (91, 92);
+    let named = ask(Some(&["b", "a", "b", "b"]));
+    assert_eq!(named, [("a".to_string(), missing), ("b".to_string(), twice)]);
+}
+
+#[test]
 fn the_cluster_is_described_with_what_may_be_done() {
     let broker = broker();
     let mut client = broker.client();

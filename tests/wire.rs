@@ -308,6 +308,10 @@ fn every_api_answers_in_every_version_it_is_advertised_for() {
                 ApiKey::AlterClientQuotas => {
                     ask!(AlterClientQuotasRequest::default(), AlterClientQuotasResponse)
                 }
+                ApiKey::DescribeUserScramCredentials => ask!(
+                    DescribeUserScramCredentialsRequest::default(),
+                    DescribeUserScramCredentialsResponse
+                ),
                 ApiKey::UpdateFeatures => {
                     ask!(UpdateFeaturesRequest::default(), UpdateFeaturesResponse)
                 }

@@ -191,6 +191,7 @@ TEMPLATES = {
     "AlterClientQuotas": ("", lambda n, made: {"Entries": [{
         "Entity": [{"EntityType": "user", "EntityName": f"u{n}"}],
         "Ops": [{"Key": "producer_byte_rate", "Value": 1e6, "Remove": False}]}]}),
+    "DescribeUserScramCredentials": ("", lambda n, made: {"Users": [{"Name": "nobody"}]}),
     "DescribeQuorum": ("", lambda n, made: {
         "Topics": [{"TopicName": "__cluster_metadata", "Partitions": [{"PartitionIndex": 0}]}]}),
     "UpdateFeatures": ("", lambda n, made: {"timeoutMs": 1000, "ValidateOnly": True, "FeatureUpdates": [

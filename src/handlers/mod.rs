@@ -23,6 +23,7 @@ mod describe_log_dirs;
 mod describe_producers;
 mod describe_topic_partitions;
 mod describe_transactions;
+mod describe_user_scram_credentials;
 mod elect_leaders;
 mod end_txn;
 mod fetch;
@@ -189,6 +190,7 @@ pub async fn dispatch(
         ApiKey::PushTelemetry => answer!(telemetry::push),
         ApiKey::DescribeClientQuotas => answer!(describe_client_quotas),
         ApiKey::AlterClientQuotas => answer!(describe_client_quotas::alter),
+        ApiKey::DescribeUserScramCredentials => answer!(describe_user_scram_credentials),
         ApiKey::UpdateFeatures => answer!(update_features),
         other => Err(WireError::UnknownApi(other as i16)),
     }

@@ -52,6 +52,7 @@ pub(super) const ADMIN_SHAPES: &[Shape] = &[
             all(BYTE),
         ],
     ),
+    shape(ApiKey::DescribeUserScramCredentials, 0, &[all(list(&Kind::Group(&[all(TEXT)])))]),
     shape(
         ApiKey::UpdateFeatures,
         0,

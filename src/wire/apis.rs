@@ -60,6 +60,7 @@ pub const APIS: &[Api] = &[
     api(ApiKey::ListPartitionReassignments, 0..=0),
     api(ApiKey::DescribeClientQuotas, 0..=1),
     api(ApiKey::AlterClientQuotas, 0..=1),
+    api(ApiKey::DescribeUserScramCredentials, 0..=0),
     api(ApiKey::UpdateFeatures, 0..=2),
     api(ApiKey::DescribeCluster, 0..=2),
     api(ApiKey::DescribeProducers, 0..=0),

@@ -179,6 +179,7 @@ fn crate_decodes(key: ApiKey, version: i16, mut body: Bytes) -> Result<usize, Wi
         PushTelemetry => PushTelemetryRequest,
         DescribeClientQuotas => DescribeClientQuotasRequest,
         AlterClientQuotas => AlterClientQuotasRequest,
+        DescribeUserScramCredentials => DescribeUserScramCredentialsRequest,
         UpdateFeatures => UpdateFeaturesRequest,
         ConsumerGroupHeartbeat => ConsumerGroupHeartbeatRequest,
         ConsumerGroupDescribe => ConsumerGroupDescribeRequest,
