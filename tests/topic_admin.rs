@@ -7,7 +7,7 @@ use kafka_protocol::messages::create_topics_request::{
 };
 use kafka_protocol::messages::delete_topics_request::DeleteTopicState;
 use kafka_protocol::messages::*;
-use kafka_protocol::protocol::StrBytes;
+use kafka_protocol::protocol::{Decodable, StrBytes};
 use support::{Broker, Raw, Setup};
 
 fn text(of: &str) -> StrBytes {
@@ -205,4 +205,70 @@ fn records_of_internal_and_compacted_topics_are_not_deleted() {
     assert_eq!(delete("none", 0, 0), 3);
     assert_eq!(delete("compacted", 0, 0), 44);
     assert_eq!(delete("__consumer_offsets", 0, 0), 17);
+}
+
+const TIMED_OUT: i16 = 7;
+
+#[test]
+fn a_request_without_time_is_told_so_and_nothing_of_it_is_done() {
+    let broker = broker();
+    let mut client = broker.client();
+    assert_eq!(code_of(&mut client, topic("there", 1)), 0);
+    for timeout_ms in [0, -1, i32::MIN] {
+        let request = CreateTopicsRequest::default()
+            .with_topics(vec![topic("new", 1), topic("a/b", 1)])
+            .with_timeout_ms(timeout_ms);
+        let response: CreateTopicsResponse = client.ask(ApiKey::CreateTopics, 7, &request);
+        assert!(response.topics.iter().all(|topic| topic.error_code == TIMED_OUT));
+        assert_eq!(response.topics.len(), 2);
+
+        let more = create_partitions_request::CreatePartitionsTopic::default()
+            .with_name(name("there"))
+            .with_count(2)
+            .with_assignments(None);
+        let request =
+            CreatePartitionsRequest::default().with_topics(vec![more]).with_timeout_ms(timeout_ms);
+        let response: CreatePartitionsResponse = client.ask(ApiKey::CreatePartitions, 3, &request);
+        assert_eq!(response.results[0].error_code, TIMED_OUT);
+
+        let there = DeleteTopicState::default().with_name(Some(name("there")));
+        let request =
+            DeleteTopicsRequest::default().with_topics(vec![there]).with_timeout_ms(timeout_ms);
+        let response: DeleteTopicsResponse = client.ask(ApiKey::DeleteTopics, 6, &request);
+        assert_eq!(response.responses[0].error_code, TIMED_OUT);
+    }
+    // Whatever was still under way would be done before this.
+    assert_eq!(code_of(&mut client, topic("last", 1)), 0);
+    let there = topics_of(&mut client);
+    assert_eq!(there, [("last".to_string(), 1), ("there".to_string(), 1)]);
+}
+
+#[test]
+fn what_timed_out_was_not_done_and_what_was_done_did_not_time_out() {
+    let broker = broker();
+    let mut clients: Vec<Raw> = (0..6).map(|_| broker.client()).collect();
+    let mut created = Vec::new();
+    for round in 0..5 {
+        for (at, client) in clients.iter_mut().enumerate() {
+            let topics = (0..10).map(|n| topic(&format!("t-{round}-{at}-{n}"), 4)).collect();
+            let request = CreateTopicsRequest::default().with_topics(topics).with_timeout_ms(2);
+            client.send(ApiKey::CreateTopics, 7, &request);
+        }
+        for client in &mut clients {
+            let (_, mut body) = client.receive().expect("an answer");
+            body = body.slice(1..);
+            let response = CreateTopicsResponse::decode(&mut body, 7).expect("decodes");
+            for topic in response.topics {
+                match topic.error_code {
+                    0 => created.push(topic.name.to_string()),
+                    code => assert_eq!(code, TIMED_OUT),
+                }
+            }
+        }
+    }
+    assert_eq!(code_of(&mut clients[0], topic("last", 1)), 0);
+    created.push("last".to_string());
+    created.sort();
+    let there: Vec<_> = topics_of(&mut clients[0]).into_iter().map(|(name, _)| name).collect();
+    assert_eq!(there, created);
 }

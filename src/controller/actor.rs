@@ -9,7 +9,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::configs::ConfigsChange;
 use super::features::FeatureUpdate;
-use super::handle::{Command, MorePartitions};
+use super::handle::{Asked, Command, MorePartitions};
 use super::quotas::QuotaChange;
 use super::record::MetadataRecord;
 use super::state::{
@@ -30,13 +30,16 @@ pub struct ImageUpdate {
 pub async fn run(
     controller: Controller,
     store: MetadataStore,
-    mut commands: mpsc::UnboundedReceiver<Command>,
+    mut commands: mpsc::UnboundedReceiver<Asked>,
     shards: Vec<mpsc::UnboundedSender<ImageUpdate>>,
     log_dirs: Vec<PathBuf>,
 ) {
     let mut actor = Actor { controller, store, shards, log_dirs };
-    while let Some(command) = commands.recv().await {
-        actor.handle(command).await;
+    while let Some(Asked { command, begun }) = commands.recv().await {
+        // Whose time was over before was told that nothing is done.
+        if begun.send(()).is_ok() {
+            actor.handle(command).await;
+        }
     }
 }
 

@@ -61,16 +61,24 @@ pub enum Command {
     },
 }
 
+/// A command on its way to the controller.
+pub struct Asked {
+    pub command: Command,
+    /// Told when the controller begins with it. Whoever asked and does not wait any longer has dropped the
+    /// other end: then nothing is to be done.
+    pub begun: oneshot::Sender<()>,
+}
+
 /// How shards reach the controller. Cheap to clone, crosses threads; its futures run on any
 /// executor.
 #[derive(Clone)]
 pub struct ControllerHandle {
-    commands: mpsc::UnboundedSender<Command>,
+    commands: mpsc::UnboundedSender<Asked>,
 }
 
 impl ControllerHandle {
     /// The handle, and the end that [`super::run`] takes.
-    pub fn new() -> (ControllerHandle, mpsc::UnboundedReceiver<Command>) {
+    pub fn new() -> (ControllerHandle, mpsc::UnboundedReceiver<Asked>) {
         let (commands, receiver) = mpsc::unbounded_channel();
         (ControllerHandle { commands }, receiver)
     }
@@ -78,7 +86,7 @@ impl ControllerHandle {
     /// One result per topic, in order. Topics that were created are durable and served.
     ///
     /// # Errors
-    /// The controller has stopped, or has not answered in time (the work goes on).
+    /// The controller has stopped, or has not begun in time; then it does nothing of it.
     pub async fn create_topics(
         &self,
         topics: Vec<NewTopic>,
@@ -181,17 +189,27 @@ impl ControllerHandle {
         answer.map_err(|error| error.code)
     }
 
+    /// Has a command done. Only its beginning has a time limit: REQUEST_TIMED_OUT says that nothing was
+    /// done, as in Kafka.
     async fn ask<T>(
         &self,
         make: impl FnOnce(oneshot::Sender<T>) -> Command,
         timeout: Duration,
     ) -> Result<T, ErrorCode> {
-        let (answer, answered) = oneshot::channel();
-        self.commands.send(make(answer)).map_err(|_| ErrorCode::BrokerNotAvailable)?;
-        match corelane_shards::runtime::timeout(timeout, answered).await {
-            Some(Ok(answer)) => Ok(answer),
-            Some(Err(_)) => Err(ErrorCode::BrokerNotAvailable),
-            None => Err(ErrorCode::RequestTimedOut),
+        if timeout.is_zero() {
+            return Err(ErrorCode::RequestTimedOut);
         }
+        let (answer, answered) = oneshot::channel();
+        let (begun, mut begins) = oneshot::channel();
+        let asked = Asked { command: make(answer), begun };
+        self.commands.send(asked).map_err(|_| ErrorCode::BrokerNotAvailable)?;
+        if corelane_shards::runtime::timeout(timeout, &mut begins).await.is_none() {
+            // It may begin in this very moment: what is closed tells which came first.
+            begins.close();
+            if begins.try_recv().is_err() {
+                return Err(ErrorCode::RequestTimedOut);
+            }
+        }
+        answered.await.map_err(|_| ErrorCode::BrokerNotAvailable)
     }
 }
