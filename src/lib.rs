@@ -11,6 +11,7 @@ pub mod doctor;
 pub mod group;
 pub mod handlers;
 pub mod import;
+mod machine;
 pub mod metadata;
 pub mod partition;
 pub mod share;

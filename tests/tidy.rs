@@ -61,6 +61,21 @@ fn no_lower_room_names_a_higher_one() {
     // Each room, and the rooms above it.
     let above: &[(&str, &[&str])] = &[
         (
+            "machine",
+            &[
+                "wire",
+                "config",
+                "metadata",
+                "controller",
+                "partition",
+                "doctor",
+                "handlers",
+                "connection",
+                "broker",
+                "cli",
+            ],
+        ),
+        (
             "wire",
             &["metadata", "controller", "partition", "handlers", "connection", "broker", "cli"],
         ),

@@ -33,6 +33,8 @@ pub use topic_config::{TimestampType, TopicConfig};
 pub use transactions::TransactionLimits;
 pub use units::{bytes, cores};
 
+use crate::machine::{usable_memory, Root};
+
 /// How clients are told to reach partitions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Advertise {
@@ -178,12 +180,27 @@ impl BrokerConfig {
         let shards = shards.max(1) as u64;
         match self.memory_bytes {
             Some(bytes) => bytes / shards,
-            None => DEFAULT_SHARD_MEMORY.min(half_of_the_machine() / shards),
+            None => default_shard_memory(usable_memory(&Root::new("/")), shards),
         }
     }
 }
 
-fn half_of_the_machine() -> u64 {
-    let info = rustix::system::sysinfo();
-    info.totalram as u64 * u64::from(info.mem_unit.max(1)) / 2
+/// At most half of what the process may use: connections, indexes and the page cache want the rest.
+fn default_shard_memory(usable: Option<u64>, shards: u64) -> u64 {
+    let half = usable.map_or(u64::MAX, |bytes| bytes / 2 / shards);
+    DEFAULT_SHARD_MEMORY.min(half)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_small_machine_or_cgroup_makes_the_default_memory_less() {
+        assert_eq!(default_shard_memory(None, 4), DEFAULT_SHARD_MEMORY);
+        assert_eq!(default_shard_memory(Some(64 << 30), 4), DEFAULT_SHARD_MEMORY);
+        assert_eq!(default_shard_memory(Some(1 << 30), 4), 128 << 20);
+        let stated = BrokerConfig { memory_bytes: Some(1 << 30), ..BrokerConfig::default() };
+        assert_eq!(stated.memory_per_shard(2), 512 << 20, "what is stated counts");
+    }
 }

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::finding::{Finding, Level};
-use super::memory::group_files;
-use super::{Plan, Root};
+use super::{listed_numbers, Plan, Root};
+use crate::machine::cgroup_files;
 
 /// Reading one of these needs no system call.
 const FAST_CLOCKS: [&str; 6] = [
@@ -62,12 +62,12 @@ fn allowed(root: &Root) -> Vec<usize> {
 }
 
 fn quota(root: &Root) -> Option<u64> {
-    let new = group_files(root, "cpu", "cpu.max").filter_map(|text| {
+    let new = cgroup_files(root, "cpu", "cpu.max").filter_map(|text| {
         let (quota, period) = text.split_once(' ')?;
         Some((quota.parse::<u64>().ok()?, period.parse::<u64>().ok()?))
     });
-    let quotas = group_files(root, "cpu", "cpu.cfs_quota_us");
-    let periods = group_files(root, "cpu", "cpu.cfs_period_us");
+    let quotas = cgroup_files(root, "cpu", "cpu.cfs_quota_us");
+    let periods = cgroup_files(root, "cpu", "cpu.cfs_period_us");
     let old = quotas.zip(periods).filter_map(|(quota, period)| {
         Some((quota.parse::<u64>().ok()?, period.parse::<u64>().ok()?))
     });
@@ -81,7 +81,7 @@ fn nodes(root: &Root) -> BTreeMap<usize, Vec<usize>> {
     let names = root.names(NODES).into_iter();
     let numbers = names.filter_map(|name| name.strip_prefix("node")?.parse::<usize>().ok());
     numbers
-        .map(|node| (node, root.numbers(&format!("{NODES}/node{node}/cpulist"))))
+        .map(|node| (node, listed_numbers(root, &format!("{NODES}/node{node}/cpulist"))))
         .filter(|(_, cores)| !cores.is_empty())
         .collect()
 }

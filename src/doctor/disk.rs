@@ -7,8 +7,8 @@ use procfs_core::process::{MountInfo, MountInfos};
 use procfs_core::Locks;
 
 use super::finding::{Finding, Level};
-use super::root::chosen;
 use super::{Root, Touched};
+use crate::machine::chosen;
 
 /// What the kernel says of the place of a log directory.
 #[derive(Debug, Clone, Default)]

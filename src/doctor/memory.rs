@@ -1,15 +1,13 @@
 //! Memory: how much there is, whether it is swapped, huge pages.
 
-use procfs_core::{Meminfo, ProcessCGroups};
+use procfs_core::Meminfo;
 
 use super::finding::{Finding, Level};
-use super::root::chosen;
 use super::{Plan, Root};
+use crate::machine::{cgroup_files, cgroup_memory_limit, chosen};
 
 /// What a broker has beside its counted memory: code, connections, indexes, the allocator's slack.
 const UNCOUNTED_PERCENT: u64 = 25;
-/// Cgroups of version 1 say "no limit" with a number near the largest.
-const NO_LIMIT: u64 = 1 << 60;
 
 #[derive(Debug, Clone, Default)]
 pub struct Memory {
@@ -35,44 +33,15 @@ impl Memory {
         let enabled = root.text("sys/kernel/mm/transparent_hugepage/enabled");
         Memory {
             total_bytes: info.map(|info| info.mem_total),
-            limit_bytes: limit(root),
+            limit_bytes: cgroup_memory_limit(root),
             swap_bytes: info.map_or(0, |info| info.swap_total),
-            may_swap: group_files(root, "memory", "memory.swap.max").next().as_deref() != Some("0"),
+            may_swap: cgroup_files(root, "memory", "memory.swap.max").next().as_deref()
+                != Some("0"),
             swappiness: root.number("proc/sys/vm/swappiness"),
             transparent_huge_pages: enabled.map(|text| chosen(&text).to_string()),
             free_huge_page_bytes,
         }
     }
-}
-
-fn limit(root: &Root) -> Option<u64> {
-    let new = group_files(root, "memory", "memory.max");
-    let old = group_files(root, "memory", "memory.limit_in_bytes");
-    new.chain(old).filter_map(|text| text.parse().ok()).filter(|bytes| *bytes < NO_LIMIT).min()
-}
-
-/// A file of this process's cgroup, then of each above it, in both versions' places.
-pub fn group_files<'a>(
-    root: &'a Root,
-    controller: &'a str,
-    file: &'a str,
-) -> impl Iterator<Item = String> + 'a {
-    let groups: Vec<_> = root
-        .parsed::<ProcessCGroups>("proc/self/cgroup")
-        .map_or(Vec::new(), |groups| groups.0.into_iter().collect());
-    let of_ours = move |group: procfs_core::ProcessCGroup| {
-        let version_2 = group.controllers.is_empty();
-        let ours = version_2 || group.controllers.iter().any(|name| name == controller);
-        let below = if version_2 { String::new() } else { controller.to_string() };
-        ours.then_some((below, group.pathname))
-    };
-    groups.into_iter().filter_map(of_ours).flat_map(move |(below, path)| {
-        let above: Vec<String> = std::path::Path::new(path.trim_start_matches('/'))
-            .ancestors()
-            .map(|path| format!("sys/fs/cgroup/{below}/{}/{file}", path.display()))
-            .collect();
-        above.into_iter().filter_map(|path| root.text(&path))
-    })
 }
 
 pub fn check(memory: &Memory, plan: &Plan) -> Vec<Finding> {

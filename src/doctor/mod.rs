@@ -13,7 +13,6 @@ mod limits;
 mod memory;
 mod network;
 mod probe;
-mod root;
 mod speed;
 #[cfg(test)]
 mod tests;
@@ -24,13 +23,13 @@ use std::path::PathBuf;
 pub use disk::in_use;
 pub use finding::{Finding, Level};
 pub use probe::{probe, Speeds};
-pub use root::Root;
 pub use speed::judge as judge_speeds;
 pub use touch::{touch, Direct, Touched};
 
 use corelane_shards::runtime::{EngineConfig, RingProbe};
 
-use crate::config::BrokerConfig;
+use crate::config::{cores, BrokerConfig};
+pub use crate::machine::Root;
 
 /// What the broker would take of the machine, as it is configured.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -59,6 +58,11 @@ impl Plan {
             log_dirs: config.log_dirs.clone(),
         }
     }
+}
+
+/// A file with a list of numbers, as `0,2,4-7`; none where it cannot be read.
+fn listed_numbers(root: &Root, path: &str) -> Vec<usize> {
+    root.text(path).and_then(|text| cores(&text).ok()).unwrap_or_default()
 }
 
 /// Everything about the machine but the disks' speed.

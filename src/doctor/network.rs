@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::cpu::listed;
 use super::finding::{Finding, Level};
-use super::{Plan, Root};
+use super::{listed_numbers, Plan, Root};
 
 /// Fewer connections that wait to be accepted are less than a client program's restart brings.
 const GOOD_BACKLOG: u64 = 1024;
@@ -73,9 +73,9 @@ impl Interface {
 }
 
 fn cores_of_interrupt(root: &Root, number: usize) -> Vec<usize> {
-    let cores = root.numbers(&format!("proc/irq/{number}/effective_affinity_list"));
+    let cores = listed_numbers(root, &format!("proc/irq/{number}/effective_affinity_list"));
     match cores.is_empty() {
-        true => root.numbers(&format!("proc/irq/{number}/smp_affinity_list")),
+        true => listed_numbers(root, &format!("proc/irq/{number}/smp_affinity_list")),
         false => cores,
     }
 }

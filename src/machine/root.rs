@@ -30,11 +30,6 @@ impl Root {
         T::from_read(fs::File::open(self.path(path)).ok()?).ok()
     }
 
-    /// A list of numbers, as `0,2,4-7`.
-    pub fn numbers(&self, path: &str) -> Vec<usize> {
-        self.text(path).and_then(|text| crate::config::cores(&text).ok()).unwrap_or_default()
-    }
-
     /// Names in a directory, sorted.
     pub fn names(&self, path: &str) -> Vec<String> {
         names(&self.path(path))

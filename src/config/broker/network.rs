@@ -38,7 +38,7 @@ settings! {
         "Microseconds an idle shard polls before it sleeps: latency for power.",
         "Corelane's own.";
     "memory": String, Any, ReadOnly, Honoured(memory),
-        "Bytes for requests and caches of all shards, as 4GiB; empty: 512MiB a shard, at most half of the machine's.",
+        "Bytes for requests and caches of all shards, as 4GiB; empty: 512MiB a shard, at most half of what the machine or the cgroup has.",
         "Corelane's own.";
     "num.network.threads": Int "3", AtLeast(1), ClusterWide, NoEffect(BY_SHARDS),
         "Threads that read requests and write answers.";
