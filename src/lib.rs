@@ -14,6 +14,7 @@ pub mod import;
 mod machine;
 pub mod metadata;
 pub mod partition;
+mod pattern;
 pub mod share;
 pub mod transaction;
 pub mod wire;

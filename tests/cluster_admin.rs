@@ -303,40 +303,6 @@ fn features_go_down_and_up_over_a_crash() {
 }
 
 #[test]
-fn clients_are_told_what_to_report_and_what_they_push_is_checked() {
-    let broker = broker();
-    let mut client = broker.client();
-    let ask = |client: &mut Raw, id| {
-        let request = GetTelemetrySubscriptionsRequest::default().with_client_instance_id(id);
-        let response: GetTelemetrySubscriptionsResponse =
-            client.ask(ApiKey::GetTelemetrySubscriptions, 0, &request);
-        response
-    };
-    let told = ask(&mut client, uuid::Uuid::nil());
-    assert_eq!(told.error_code, 0);
-    assert!(!told.client_instance_id.is_nil() && told.requested_metrics.is_empty());
-    assert_eq!((told.push_interval_ms, told.telemetry_max_bytes), (300_000, 1 << 20));
-    let id = told.client_instance_id;
-    assert_eq!(ask(&mut client, id).error_code, 89, "too early");
-    let push = |client: &mut Raw, id, subscription, codec, terminating| {
-        let request = PushTelemetryRequest::default()
-            .with_client_instance_id(id)
-            .with_subscription_id(subscription)
-            .with_compression_type(codec)
-            .with_terminating(terminating)
-            .with_metrics(vec![1, 2, 3].into());
-        let response: PushTelemetryResponse = client.ask(ApiKey::PushTelemetry, 0, &request);
-        response.error_code
-    };
-    assert_eq!(push(&mut client, uuid::Uuid::nil(), 0, 0, false), 42);
-    assert_eq!(push(&mut client, id, told.subscription_id, 4, false), 0);
-    assert_eq!(push(&mut client, id, told.subscription_id, 4, false), 89, "too early");
-    assert_eq!(push(&mut client, id, told.subscription_id, 4, true), 0, "the last may come");
-    let other = uuid::Uuid::from_u128(99);
-    assert_eq!(push(&mut client, other, 1, 4, false), 117, "another subscription");
-}
-
-#[test]
 fn nobody_has_a_password() {
     use kafka_protocol::messages::describe_user_scram_credentials_request::UserName;
     let broker = broker();
@@ -372,4 +338,40 @@ fn the_cluster_is_described_with_what_may_be_done() {
     assert_eq!(ask(1), (0, 1, 8_096));
     assert_eq!(ask(2).0, 114, "MISMATCHED_ENDPOINT_TYPE");
     assert_eq!(ask(3).0, 115, "UNSUPPORTED_ENDPOINT_TYPE");
+}
+
+#[test]
+fn transactions_are_listed_by_a_pattern_of_their_whole_ids() {
+    let broker = broker();
+    let mut client = broker.client();
+    let request = FindCoordinatorRequest::default()
+        .with_key_type(1)
+        .with_coordinator_keys(vec![text("app-1")]);
+    let found: FindCoordinatorResponse = client.ask(ApiKey::FindCoordinator, 4, &request);
+    assert_eq!(found.coordinators[0].error_code, 0);
+    for id in ["app-1", "app-2", "other"] {
+        let request = InitProducerIdRequest::default()
+            .with_transactional_id(Some(TransactionalId(text(id))))
+            .with_transaction_timeout_ms(60_000);
+        support::eventually("the coordinator is there", || {
+            let answer: InitProducerIdResponse = client.ask(ApiKey::InitProducerId, 4, &request);
+            answer.error_code == 0
+        });
+    }
+    let mut by = |pattern: Option<&str>| {
+        let request = ListTransactionsRequest::default()
+            .with_duration_filter(-1)
+            .with_transactional_id_pattern(pattern.map(text));
+        let answer: ListTransactionsResponse = client.ask(ApiKey::ListTransactions, 2, &request);
+        let ids = answer.transaction_states.iter().map(|t| t.transactional_id.to_string());
+        let mut all: Vec<String> = ids.collect();
+        all.sort();
+        (answer.error_code, all.join(" "))
+    };
+    assert_eq!(by(Some("app-.*")), (0, "app-1 app-2".to_string()));
+    assert_eq!(by(Some("app")), (0, String::new()));
+    assert_eq!(by(Some("")), by(None));
+    assert_eq!(by(None), (0, "app-1 app-2 other".to_string()));
+    let invalid_regular_expression = 128;
+    assert_eq!(by(Some("(")), (invalid_regular_expression, String::new()));
 }

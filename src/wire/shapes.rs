@@ -211,7 +211,11 @@ const SHAPES: &[Shape] = &[
     shape(ApiKey::AddOffsetsToTxn, 3, &[all(TEXT), all(I64), all(I16), all(TEXT)]),
     shape(ApiKey::EndTxn, 3, &[all(TEXT), all(I64), all(I16), all(BYTE)]),
     shape(ApiKey::DescribeTransactions, 0, &[all(list(&TEXT))]),
-    shape(ApiKey::ListTransactions, 0, &[all(list(&TEXT)), all(list(&I64)), from(1, I64)]),
+    shape(
+        ApiKey::ListTransactions,
+        0,
+        &[all(list(&TEXT)), all(list(&I64)), from(1, I64), from(2, TEXT)],
+    ),
     shape(
         ApiKey::OffsetForLeaderEpoch,
         4,

@@ -1,18 +1,12 @@
-//! Which topics members read: those that they name, and those that a pattern stands for (RE2's syntax
-//! as far as the `regex` crate has it, matched in linear time, against whole names).
+//! Which topics members read: those that they name, and those that a pattern stands for.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use regex::{Regex, RegexBuilder};
-
 use super::{Group, Key, Matched, Metadata, Refused, Topic, Value};
 use crate::metadata::MetadataImage;
+use crate::pattern::{self, PatternError};
 use crate::wire::ErrorCode;
 
-/// Most bytes of a pattern.
-const MOST_PATTERN_BYTES: usize = 1_024;
-/// Most bytes that a compiled pattern takes; bounds the time for a name, too.
-const MOST_COMPILED_BYTES: usize = 128 << 10;
 /// Most patterns of a group: each holds the names of its topics.
 const MOST_PATTERNS: usize = 64;
 /// Time between two looks for new topics that patterns match.
@@ -25,43 +19,26 @@ pub struct Resolved {
     pub patterns: Vec<(String, BTreeSet<String>)>,
 }
 
-fn compile(pattern: &str) -> Result<Regex, regex::Error> {
-    RegexBuilder::new(pattern)
-        .size_limit(MOST_COMPILED_BYTES)
-        .dfa_size_limit(MOST_COMPILED_BYTES)
-        .nest_limit(64)
-        .build()
-}
-
-/// The pattern for whole names; one that is a pattern by itself cannot close our parenthesis.
-fn whole(pattern: &str) -> String {
-    format!("^(?:{pattern})$")
-}
-
 /// # Errors
 /// It is not a pattern, or one that is too large.
-pub fn check_pattern(pattern: &str) -> Result<(), Refused> {
-    let invalid = |why: &str| {
-        let message =
-            format!("SubscribedTopicRegex `{pattern}` is not a valid regular expression: {why}.");
+pub fn check_pattern(text: &str) -> Result<(), Refused> {
+    let refused = |why: PatternError| {
+        let message = match why {
+            PatternError::Long => {
+                format!("SubscribedTopicRegex is longer than {} bytes.", pattern::MOST_BYTES)
+            }
+            _ => format!("SubscribedTopicRegex `{text}` is not a valid regular expression: {why}."),
+        };
         Refused::new(ErrorCode::InvalidRegularExpression, message)
     };
-    if pattern.len() > MOST_PATTERN_BYTES {
-        let message = format!("SubscribedTopicRegex is longer than {MOST_PATTERN_BYTES} bytes.");
-        return Err(Refused::new(ErrorCode::InvalidRegularExpression, message));
-    }
-    match compile(pattern).and_then(|_| compile(&whole(pattern))) {
-        Ok(_) => Ok(()),
-        Err(regex::Error::CompiledTooBig(_)) => Err(invalid("it is too large")),
-        Err(_) => Err(invalid("its syntax is not RE2's")),
-    }
+    pattern::whole(text).map(drop).map_err(refused)
 }
 
 /// Matches all topics; takes time where there are many.
 pub fn resolve(patterns: Vec<String>, image: &MetadataImage) -> Resolved {
-    let matching = |pattern: &str| -> BTreeSet<String> {
+    let matching = |text: &str| -> BTreeSet<String> {
         // They were checked when they came.
-        let Ok(regex) = compile(&whole(pattern)) else { return BTreeSet::new() };
+        let Ok(regex) = pattern::whole(text) else { return BTreeSet::new() };
         let names = image.topics.keys().map(|name| name.as_str());
         names.filter(|name| regex.is_match(name)).map(str::to_string).collect()
     };
