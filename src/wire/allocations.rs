@@ -8,6 +8,7 @@ struct Counting;
 thread_local! {
     static LIVE: Cell<isize> = const { Cell::new(0) };
     static PEAK: Cell<isize> = const { Cell::new(0) };
+    static COPIED: Cell<usize> = const { Cell::new(0) };
 }
 
 fn count(bytes: isize) {
@@ -31,6 +32,15 @@ unsafe impl GlobalAlloc for Counting {
         // SAFETY: the caller's promise.
         unsafe { System.dealloc(pointer, layout) }
     }
+
+    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        // As if both were there for a moment, and one copied into the other: so it is in general.
+        count(size as isize);
+        count(-(layout.size() as isize));
+        let _ = COPIED.try_with(|copied| copied.set(copied.get() + layout.size().min(size)));
+        // SAFETY: the caller's promise.
+        unsafe { System.realloc(pointer, layout, size) }
+    }
 }
 
 #[global_allocator]
@@ -42,4 +52,11 @@ pub fn peak_of<T>(work: impl FnOnce() -> T) -> (T, usize) {
     PEAK.set(before);
     let output = work();
     (output, (PEAK.get() - before) as usize)
+}
+
+/// Bytes that were copied because what `work` allocated on this thread grew or shrank.
+pub fn copied_by<T>(work: impl FnOnce() -> T) -> (T, usize) {
+    let before = COPIED.get();
+    let output = work();
+    (output, COPIED.get() - before)
 }

@@ -51,6 +51,9 @@ impl TopicRef {
     }
 }
 
+/// Length, correlation id and tagged fields of a response.
+const MOST_HEAD_BYTES: usize = 9;
+
 /// A whole response frame, length first.
 ///
 /// # Errors
@@ -59,16 +62,53 @@ pub fn encode_response(
     header: &RequestHeader,
     response: &impl Encodable,
 ) -> Result<Bytes, WireError> {
-    let mut frame = BytesMut::with_capacity(256);
+    let failed = |e| WireError::Malformed(format!("cannot encode the response: {e}"));
+    // Sized first: a buffer that grows is copied as many times as it doubles.
+    let body = response.compute_size(header.version).map_err(failed)?;
+    let mut frame = BytesMut::with_capacity(MOST_HEAD_BYTES + body);
     frame.put_i32(0);
     frame.put_i32(header.correlation_id);
     if header.key.response_header_version(header.version) >= 1 {
         frame.put_u8(0);
     }
-    response
-        .encode(&mut frame, header.version)
-        .map_err(|e| WireError::Malformed(format!("cannot encode the response: {e}")))?;
+    response.encode(&mut frame, header.version).map_err(failed)?;
     let len = (frame.len() - 4) as i32;
     frame[..4].copy_from_slice(&len.to_be_bytes());
     Ok(frame.freeze())
+}
+
+#[cfg(test)]
+mod tests {
+    use kafka_protocol::messages::metadata_response::{
+        MetadataResponsePartition, MetadataResponseTopic,
+    };
+    use kafka_protocol::messages::{BrokerId, MetadataResponse, TopicName};
+
+    use super::*;
+
+    #[test]
+    fn a_large_answer_is_encoded_into_memory_of_its_size() {
+        let partition = |index| {
+            MetadataResponsePartition::default()
+                .with_partition_index(index)
+                .with_replica_nodes(vec![BrokerId(1)])
+                .with_isr_nodes(vec![BrokerId(1)])
+        };
+        let topic = |n| {
+            let name = TopicName(StrBytes::from_string(format!("many-{n}")));
+            MetadataResponseTopic::default()
+                .with_name(Some(name))
+                .with_partitions((0..10).map(partition).collect())
+        };
+        let response = MetadataResponse::default().with_topics((0..1_000).map(topic).collect());
+        for version in [8, 12] {
+            let (key, correlation_id, client_id) = (ApiKey::Metadata, 7, None);
+            let header = RequestHeader { key, version, correlation_id, client_id };
+            let encode = || encode_response(&header, &response).expect("encodes");
+            let ((frame, copied), peak) = allocations::peak_of(|| allocations::copied_by(encode));
+            assert_eq!(copied, 0);
+            assert!(peak < frame.len() + 100, "{peak} for {}", frame.len());
+            assert!(frame.len() > 250_000);
+        }
+    }
 }
