@@ -6,11 +6,10 @@ mod support;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
-use kafka_protocol::messages::metadata_request::MetadataRequestTopic;
 use kafka_protocol::messages::share_fetch_response::PartitionData;
 use kafka_protocol::messages::*;
-use kafka_protocol::protocol::StrBytes;
-use support::{Broker, Raw, Setup, MODES};
+use support::sharers::{broker, parts, produce, text, Member};
+use support::{Broker, Raw, MODES};
 
 const ACCEPT: i8 = 1;
 const RELEASE: i8 = 2;
@@ -24,132 +23,9 @@ const INVALID_RECORD_STATE: i16 = 121;
 const SHARE_SESSION_NOT_FOUND: i16 = 122;
 const INVALID_SHARE_SESSION_EPOCH: i16 = 123;
 
-const QUICK: &str = "\"corelane.share.auto.offset.reset\" = \"earliest\"
-\"share.coordinator.state.topic.num.partitions\" = 3
-\"offsets.topic.num.partitions\" = 3";
-
 const SHORT_LOCKS: &str = "\"group.share.min.record.lock.duration.ms\" = 1000
 \"group.share.record.lock.duration.ms\" = 1500
 \"group.share.delivery.count.limit\" = 3";
-
-fn text(text: &str) -> StrBytes {
-    StrBytes::from_string(text.to_string())
-}
-
-fn group() -> Option<GroupId> {
-    Some(GroupId(text("queue")))
-}
-
-/// A broker with the topic `t`, of one partition, and the topic's id.
-fn broker(mode: &'static str, extra: &str) -> (Broker, uuid::Uuid) {
-    let broker = Broker::start(Setup { extra: format!("{QUICK}\n{extra}"), ..Setup::new(mode) });
-    broker.run(&["topic", "create", "t", "--partitions", "1"], b"");
-    let topic = MetadataRequestTopic::default().with_name(Some(TopicName(text("t"))));
-    let request = MetadataRequest::default().with_topics(Some(vec![topic]));
-    let response: MetadataResponse = broker.client().ask(ApiKey::Metadata, 12, &request);
-    (broker, response.topics[0].topic_id)
-}
-
-fn produce(broker: &Broker, count: usize) {
-    let lines: String = (0..count).map(|n| format!("{n}\n")).collect();
-    broker.run(&["produce", "t"], lines.as_bytes());
-}
-
-/// A member of the group `queue` that says what it is told to.
-struct Member {
-    client: Raw,
-    id: StrBytes,
-    topic: uuid::Uuid,
-    epoch: i32,
-}
-
-type Said<'a> = &'a [(i64, i64, i8)];
-
-impl Member {
-    fn new(broker: &Broker, id: &str, topic: uuid::Uuid) -> Member {
-        Member { client: broker.client(), id: text(id), topic, epoch: 0 }
-    }
-
-    fn next_epoch(&mut self) -> i32 {
-        self.epoch += 1;
-        self.epoch - 1
-    }
-
-    fn ask(&mut self, epoch: i32, records: i32, wait_ms: i32, said: Said) -> ShareFetchResponse {
-        use kafka_protocol::messages::share_fetch_request::{
-            AcknowledgementBatch, FetchPartition, FetchTopic,
-        };
-        let said = said.iter().map(|(first, last, verdict)| {
-            AcknowledgementBatch::default()
-                .with_first_offset(*first)
-                .with_last_offset(*last)
-                .with_acknowledge_types(vec![*verdict])
-        });
-        let partition = FetchPartition::default().with_acknowledgement_batches(said.collect());
-        let topic =
-            FetchTopic::default().with_topic_id(self.topic).with_partitions(vec![partition]);
-        let request = ShareFetchRequest::default()
-            .with_group_id(group())
-            .with_member_id(Some(self.id.clone()))
-            .with_share_session_epoch(epoch)
-            .with_max_wait_ms(wait_ms)
-            .with_min_bytes(1)
-            .with_max_bytes(1 << 20)
-            .with_max_records(records)
-            .with_batch_size(records)
-            .with_topics(vec![topic]);
-        self.client.ask(ApiKey::ShareFetch, 1, &request)
-    }
-
-    /// What it gets of the partition, once it has said this.
-    fn fetch(&mut self, records: i32, wait_ms: i32, said: Said) -> PartitionData {
-        let epoch = self.next_epoch();
-        let response = self.ask(epoch, records, wait_ms, said);
-        assert_eq!(response.error_code, 0, "{:?}", response.error_message);
-        let mut topics = response.responses.into_iter();
-        topics.next().map(|mut topic| topic.partitions.remove(0)).unwrap_or_default()
-    }
-
-    /// First and last offsets that it gets, and how often they were delivered.
-    fn take(&mut self, records: i32) -> Vec<(i64, i64, i16)> {
-        let got = self.fetch(records, 0, &[]);
-        assert_eq!((got.error_code, got.acknowledge_error_code), (0, 0));
-        parts(&got)
-    }
-
-    fn say(&mut self, said: Said) -> i16 {
-        use kafka_protocol::messages::share_acknowledge_request::{
-            AcknowledgePartition, AcknowledgeTopic, AcknowledgementBatch,
-        };
-        let epoch = self.next_epoch();
-        let said = said.iter().map(|(first, last, verdict)| {
-            AcknowledgementBatch::default()
-                .with_first_offset(*first)
-                .with_last_offset(*last)
-                .with_acknowledge_types(vec![*verdict])
-        });
-        let partition =
-            AcknowledgePartition::default().with_acknowledgement_batches(said.collect());
-        let topic =
-            AcknowledgeTopic::default().with_topic_id(self.topic).with_partitions(vec![partition]);
-        let request = ShareAcknowledgeRequest::default()
-            .with_group_id(group())
-            .with_member_id(Some(self.id.clone()))
-            .with_share_session_epoch(epoch)
-            .with_topics(vec![topic]);
-        let response: ShareAcknowledgeResponse =
-            self.client.ask(ApiKey::ShareAcknowledge, 1, &request);
-        match response.error_code {
-            0 => response.responses[0].partitions[0].error_code,
-            code => code,
-        }
-    }
-}
-
-fn parts(got: &PartitionData) -> Vec<(i64, i64, i16)> {
-    let parts = got.acquired_records.iter();
-    parts.map(|part| (part.first_offset, part.last_offset, part.delivery_count)).collect()
-}
 
 #[test]
 fn members_share_a_partition_and_what_is_accepted_never_comes_again() {
@@ -389,5 +265,50 @@ fn a_group_that_was_deleted_begins_anew() {
         assert_eq!(all(&broker, "b").1, [(0, 9)], "from the start again, in {mode}");
         let broker = broker.crash_and_restart_in_place();
         assert_eq!(all(&broker, "c").1, [(0, 9)], "no accepted ones came back, in {mode}");
+    }
+}
+
+#[test]
+fn where_a_group_is_can_be_asked() {
+    use kafka_protocol::messages::describe_share_group_offsets_request::{
+        DescribeShareGroupOffsetsRequestGroup, DescribeShareGroupOffsetsRequestTopic,
+    };
+    for mode in MODES {
+        let (broker, topic) = broker(mode, "");
+        let ask = |broker: &Broker, group: &str, named: Option<&[&str]>| {
+            let topic = |name: &&str| {
+                DescribeShareGroupOffsetsRequestTopic::default()
+                    .with_topic_name(TopicName(text(name)))
+                    .with_partitions(vec![0, 9])
+            };
+            let group = DescribeShareGroupOffsetsRequestGroup::default()
+                .with_group_id(GroupId(text(group)))
+                .with_topics(named.map(|named| named.iter().map(topic).collect()));
+            let request = DescribeShareGroupOffsetsRequest::default().with_groups(vec![group]);
+            let mut response: DescribeShareGroupOffsetsResponse =
+                broker.client().ask(ApiKey::DescribeShareGroupOffsets, 0, &request);
+            let group = response.groups.remove(0);
+            assert_eq!(group.error_code, 0);
+            let starts = group.topics.into_iter().map(|topic| {
+                let of_topic = topic.partitions.iter();
+                let starts = of_topic.map(|one| (one.partition_index, one.start_offset)).collect();
+                (topic.topic_name.to_string(), topic.topic_id, starts)
+            });
+            starts.collect::<Vec<(String, uuid::Uuid, Vec<(i32, i64)>)>>()
+        };
+        assert_eq!(ask(&broker, "queue", None), [], "nobody has begun");
+        produce(&broker, 20);
+        let mut member = Member::new(&broker, "a", topic);
+        assert_eq!(member.take(20), [(0, 19, 1)]);
+        assert_eq!(member.say(&[(0, 6, ACCEPT)]), 0);
+        let t = || "t".to_string();
+        assert_eq!(ask(&broker, "queue", None), [(t(), topic, vec![(0, 7)])]);
+        let named = ask(&broker, "queue", Some(&["t", "none"]));
+        let none = ("none".to_string(), uuid::Uuid::nil(), vec![(0, -1), (9, -1)]);
+        assert_eq!(named, [(t(), topic, vec![(0, 7), (9, -1)]), none]);
+        assert_eq!(ask(&broker, "other", None), []);
+        drop(member);
+        let broker = broker.crash_and_restart();
+        assert_eq!(ask(&broker, "queue", None), [(t(), topic, vec![(0, 7)])]);
     }
 }

@@ -270,6 +270,10 @@ fn every_api_answers_in_every_version_it_is_advertised_for() {
                 ApiKey::ShareGroupDescribe => {
                     ask!(ShareGroupDescribeRequest::default(), ShareGroupDescribeResponse)
                 }
+                ApiKey::DescribeShareGroupOffsets => ask!(
+                    DescribeShareGroupOffsetsRequest::default(),
+                    DescribeShareGroupOffsetsResponse
+                ),
                 ApiKey::ShareFetch => ask!(ShareFetchRequest::default(), ShareFetchResponse),
                 ApiKey::ShareAcknowledge => {
                     ask!(ShareAcknowledgeRequest::default(), ShareAcknowledgeResponse)

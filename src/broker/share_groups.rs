@@ -12,7 +12,7 @@ use crate::partition::consumer_group::{ConsumerGroupView, Heard, Refused};
 use crate::partition::membership::GroupView;
 use crate::partition::share::{OfShareState, ShareKey};
 use crate::partition::share_group::ShareBeat;
-use crate::partition::{OfGroup, Outcome, Partition, PartitionKey};
+use crate::partition::{Listed, OfGroup, Outcome, Partition, PartitionKey};
 use crate::wire::ErrorCode;
 
 impl Shard {
@@ -72,6 +72,11 @@ impl Shard {
         let image = self.image();
         let gone = |key: &ShareKey| !image.by_id.contains_key(&key.topic);
         drop(self.share_states.forget(&gone, now_ms()));
+    }
+
+    pub(super) fn list_shares(&self, group: &str) -> Listed<(ShareKey, i64)> {
+        let states = &self.share_states;
+        Listed { found: states.of_group(group), is_loading: states.is_loading() }
     }
 
     /// A group was deleted: one of its name begins anew.

@@ -21,6 +21,7 @@ mod describe_cluster;
 mod describe_configs;
 mod describe_log_dirs;
 mod describe_producers;
+mod describe_share_group_offsets;
 mod describe_topic_partitions;
 mod describe_transactions;
 mod describe_user_scram_credentials;
@@ -181,6 +182,7 @@ pub async fn dispatch(
         ApiKey::ShareGroupDescribe => answer!(share_group_describe),
         ApiKey::ShareFetch => answer!(share_fetch),
         ApiKey::ShareAcknowledge => answer!(share_acknowledge),
+        ApiKey::DescribeShareGroupOffsets => answer!(describe_share_group_offsets),
         ApiKey::ElectLeaders => answer!(elect_leaders),
         ApiKey::AlterPartitionReassignments => answer!(alter_partition_reassignments),
         ApiKey::ListPartitionReassignments => answer!(alter_partition_reassignments::list),

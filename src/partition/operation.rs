@@ -4,7 +4,7 @@ use uuid::Uuid;
 
 use super::consumer_group::{ConsumerCall, ConsumerGroupView, Heard, Refused};
 use super::membership::{GroupView, Join, Joined, MemberCall, NotJoined, Sync, Synced};
-use super::share::{OfShareState, ShareFetch, ShareOutcome, ShareRelease, ShareState};
+use super::share::{OfShareState, ShareFetch, ShareKey, ShareOutcome, ShareRelease, ShareState};
 use super::share_group::ShareBeat;
 use super::{
     AddToTransaction, CommitGroup, FetchGroupOffsets, FetchedOffsets, InTransaction, MarkerOrder,
@@ -58,6 +58,8 @@ pub enum Operation {
     ShareFetch(ShareFetch),
     ShareRelease(ShareRelease),
     ShareState(OfShareState),
+    /// Where a group is in partitions.
+    ListShares(String),
     /// What a group has done with records, of all partitions.
     ForgetShares(String),
 }
@@ -98,6 +100,8 @@ pub enum Outcome {
     ShareRelease,
     /// What the state is now.
     ShareState(Result<Option<ShareState>, ErrorCode>),
+    /// Everything below is finished.
+    ListShares(Listed<(ShareKey, i64)>),
     ForgetShares(Result<(), ErrorCode>),
 }
 

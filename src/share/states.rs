@@ -49,6 +49,11 @@ impl ShareStates {
         self.partitions.unload(key);
     }
 
+    /// Whether a partition is still being read.
+    pub fn is_loading(&self) -> bool {
+        self.partitions.is_loading()
+    }
+
     /// Reads a state, or writes it durably; what it is then.
     ///
     /// # Errors
@@ -76,7 +81,7 @@ impl ShareStates {
         Ok(state)
     }
 
-    /// All that a group has done, on this shard.
+    /// Where a group is in partitions, as far as this shard keeps it: everything below is finished.
     pub fn of_group(&self, group: &str) -> Vec<(ShareKey, i64)> {
         let mut found = Vec::new();
         for (_, loaded) in self.partitions.served() {

@@ -52,6 +52,14 @@ pub(super) const ADMIN_SHAPES: &[Shape] = &[
             all(BYTE),
         ],
     ),
+    shape(
+        ApiKey::DescribeShareGroupOffsets,
+        0,
+        &[all(list(&Kind::Group(&[
+            all(TEXT),
+            all(list(&Kind::Group(&[all(TEXT), all(list(&I32))]))),
+        ])))],
+    ),
     shape(ApiKey::DescribeUserScramCredentials, 0, &[all(list(&Kind::Group(&[all(TEXT)])))]),
     shape(
         ApiKey::UpdateFeatures,

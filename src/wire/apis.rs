@@ -77,6 +77,7 @@ pub const APIS: &[Api] = &[
     api(ApiKey::ShareGroupDescribe, 1..=1),
     api(ApiKey::ShareFetch, 1..=1),
     api(ApiKey::ShareAcknowledge, 1..=1),
+    api(ApiKey::DescribeShareGroupOffsets, 0..=0),
 ];
 
 /// The table's row for `key`, if it is served.

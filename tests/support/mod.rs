@@ -3,6 +3,7 @@
 
 pub mod configs;
 pub mod members;
+pub mod sharers;
 pub mod workers;
 
 use std::io::{BufRead, BufReader, Read, Write};

@@ -187,6 +187,7 @@ fn crate_decodes(key: ApiKey, version: i16, mut body: Bytes) -> Result<usize, Wi
         ShareGroupDescribe => ShareGroupDescribeRequest,
         ShareFetch => ShareFetchRequest,
         ShareAcknowledge => ShareAcknowledgeRequest,
+        DescribeShareGroupOffsets => DescribeShareGroupOffsetsRequest,
     )
 }
 
