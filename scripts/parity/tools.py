@@ -56,6 +56,7 @@ RUNS = [
     ("configs", "--alter --broker-defaults --delete-config message.max.bytes", ""),
     ("configs", "--alter --entity-type users --entity-name u --add-config producer_byte_rate=1000000", ""),
     ("configs", "--describe --entity-type users --entity-name u", ""),
+    ("configs", "--describe --entity-type users", ""),
     ("configs", "--alter --group g1 --add-config consumer.session.timeout.ms=50000", ""),
     ("configs", "--describe --group g1", ""),
     ("client-metrics", "--alter --name m --metrics org.apache.kafka --interval 60000", ""),

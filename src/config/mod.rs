@@ -98,6 +98,8 @@ pub struct BrokerConfig {
     pub share_limits: ShareLimits,
     pub fetch_max_bytes: usize,
     pub fetch_session_slots: usize,
+    /// Of one push of a client's metrics.
+    pub telemetry_max_bytes: i32,
     pub topic_defaults: TopicConfig,
 }
 
@@ -153,6 +155,7 @@ impl Default for BrokerConfig {
             share_limits: ShareLimits::default(),
             fetch_max_bytes: 55 << 20,
             fetch_session_slots: 1000,
+            telemetry_max_bytes: 1 << 20,
             topic_defaults: TopicConfig::default(),
         }
     }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::changes::{altered, ConfigChange, ConfigOp};
 use super::record::MetadataRecord;
 use super::state::{ApiError, Controller};
+use crate::config::client_metrics::{Subscription, SubscriptionError};
 use crate::config::layers::{Layers, Values};
 use crate::config::setting::Kind;
 use crate::config::{broker, client_metrics, group, may_change, topic, GroupConfig};
@@ -159,16 +160,10 @@ impl Controller {
         }
         let known = |name: &str| Some((client_metrics::find(name)?.kind, String::new()));
         let values = self.altered(resource, change, known)?;
-        for (name, value) in &values {
-            let setting = client_metrics::find(name)
-                .ok_or_else(|| wrong(format!("Unknown client metrics configuration: {name}")))?;
-            setting
-                .put(&mut (), value)
-                .map_err(|why| wrong(format!("Invalid value {value} for {name}: {why}")))?;
-            if name == "match" && !client_metrics::is_match(value) {
-                return Err(invalid(format!("Illegal client matching pattern: {value}")));
-            }
-        }
+        Subscription::new(&values).map_err(|error| match error {
+            SubscriptionError::Pattern(_) => invalid(error.to_string()),
+            _ => wrong(error.to_string()),
+        })?;
         Ok(values)
     }
 
@@ -194,6 +189,13 @@ impl Controller {
     /// Puts settings in force that were decided about.
     pub(super) fn put_settings(&mut self, resource: Resource, values: Values) {
         let of_broker = matches!(resource, Resource::AllBrokers | Resource::Broker(_));
+        if let Resource::ClientMetrics(name) = &resource {
+            let subscriptions = Arc::make_mut(&mut self.image.client_metrics);
+            if let Err(error) = subscriptions.set(name, &values) {
+                // An older version's, as below.
+                tracing::warn!("the subscription {name} in the metadata log is left out: {error}");
+            }
+        }
         Arc::make_mut(&mut self.image.settings).set(resource, values);
         if !of_broker {
             return;

@@ -1,11 +1,11 @@
 //! ApiVersions (key 18), versions 0–4: the dispatch table and the features, told to the client
-//! (KIP-511, KIP-584). A version that is not served is answered by the connection, before anything
+//! (KIP-511, KIP-584); those about clients' metrics while somebody wants some (KIP-714). A version that is not served is answered by the connection, before anything
 //! is decoded.
 
 use kafka_protocol::messages::{ApiVersionsRequest, ApiVersionsResponse};
 
 use super::RequestContext;
-use crate::wire::{apis, features, ErrorCode};
+use crate::wire::{apis, features, ApiKey, ErrorCode};
 
 pub async fn handle(
     cx: &RequestContext,
@@ -24,6 +24,16 @@ pub async fn handle(
     if !valid {
         return ApiVersionsResponse::default().with_error_code(ErrorCode::InvalidRequest.code());
     }
+    if version >= 3 {
+        let (name, version) = (&request.client_software_name, &request.client_software_version);
+        cx.shard.client_instances.connected(cx.connection, name, version);
+    }
     let image = cx.shard.image();
-    features::tell(apis::api_versions_response(), version, image.epoch, &image.features)
+    let mut table = apis::api_versions_response();
+    if image.client_metrics.is_empty() {
+        // Clients that see these ask at once what to report, and librdkafka says so on its console.
+        let of_metrics = [ApiKey::GetTelemetrySubscriptions, ApiKey::PushTelemetry];
+        table.api_keys.retain(|api| !of_metrics.iter().any(|key| *key as i16 == api.api_key));
+    }
+    features::tell(table, version, image.epoch, &image.features)
 }

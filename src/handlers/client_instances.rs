@@ -1,41 +1,27 @@
 //! What a shard knows of clients that report their metrics (KIP-714): when each asked and pushed last.
 //! A pure state machine; the time is an argument. Which metrics are wanted, and the number of that
-//! subscription, follow from the settings alone, so any shard takes what a client pushes.
+//! subscription, follow from the settings and what the client says of itself, so any shard takes what a
+//! client pushes. What is known of a client ends with its connection, as in Kafka.
 
 use std::cell::RefCell;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 
+use crate::config::client_metrics::Wanted;
 use crate::wire::{ErrorCode, Uuid};
 
 /// Clients that are remembered; of more, those that came first are forgotten, as in Kafka.
 const MOST_INSTANCES: usize = 16_384;
 /// Codecs that clients may use, the best first.
 pub const CODECS: [i8; 4] = [4, 3, 1, 2];
-/// Bytes of metrics in one push (`telemetry.max.bytes`).
-pub const MOST_BYTES: usize = 1 << 20;
+/// Characters that are kept of the name of a client's software, and of its version.
+const MOST_NAME_CHARS: usize = 256;
 
-/// What a client is to report.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Subscription {
-    /// Prefixes of names; one that is empty stands for all.
-    pub metrics: Vec<String>,
-    pub interval_ms: i32,
-}
-
-impl Default for Subscription {
-    fn default() -> Self {
-        Subscription { metrics: Vec::new(), interval_ms: 300_000 }
-    }
-}
-
-impl Subscription {
-    /// Its number for one client: another one where anything of it is different.
-    pub fn id(&self, client: Uuid) -> i32 {
-        let text = format!("{:?} {}", self.metrics, self.interval_ms);
-        let (high, low) = client.as_u64_pair();
-        let folded = high ^ low;
-        (crc32c::crc32c(text.as_bytes()) ^ (folded >> 32) as u32 ^ folded as u32) as i32
-    }
+/// The number of what a client is to report: another one where anything of it is different.
+pub fn subscription_id(wanted: &Wanted, client: Uuid) -> i32 {
+    let text = format!("{:?} {}", wanted.metrics, wanted.interval_ms);
+    let (high, low) = client.as_u64_pair();
+    let folded = high ^ low;
+    (crc32c::crc32c(text.as_bytes()) ^ (folded >> 32) as u32 ^ folded as u32) as i32
 }
 
 #[derive(Default)]
@@ -46,6 +32,16 @@ struct Instance {
     asked_ms: i64,
     pushed_ms: i64,
     terminating: bool,
+    /// What it was told last, where that makes it ask again.
+    refused: Option<ErrorCode>,
+}
+
+/// What a client said of itself when it connected, and the id that it goes by.
+#[derive(Default)]
+struct Connected {
+    software_name: String,
+    software_version: String,
+    instance: Option<Uuid>,
 }
 
 /// A shard's clients, by the ids that they were given.
@@ -57,6 +53,8 @@ struct Instances {
     by_id: BTreeMap<Uuid, Instance>,
     /// In the order in which they came.
     order: VecDeque<Uuid>,
+    /// By the number of the connection.
+    connected: HashMap<usize, Connected>,
 }
 
 /// One push of metrics.
@@ -64,12 +62,15 @@ pub struct Push {
     pub client: Uuid,
     pub subscription: i32,
     pub codec: i8,
-    pub bytes: usize,
+    pub too_large: bool,
     pub terminating: bool,
 }
 
 impl Instances {
-    fn get(&mut self, client: Uuid, subscription: &Subscription) -> &mut Instance {
+    fn get(&mut self, client: Uuid, connection: usize, wanted: &Wanted) -> &mut Instance {
+        if let Some(connected) = self.connected.get_mut(&connection) {
+            connected.instance = Some(client);
+        }
         if !self.by_id.contains_key(&client) {
             if self.order.len() >= MOST_INSTANCES {
                 let first = self.order.pop_front();
@@ -78,7 +79,7 @@ impl Instances {
             self.order.push_back(client);
         }
         let instance = self.by_id.entry(client).or_default();
-        let id = subscription.id(client);
+        let id = subscription_id(wanted, client);
         if instance.subscription != id {
             // What it is to report has changed: it may ask at once.
             *instance = Instance { subscription: id, ..Instance::default() };
@@ -88,6 +89,33 @@ impl Instances {
 }
 
 impl ClientInstances {
+    /// A client has said what it is.
+    pub fn connected(&self, connection: usize, software_name: &str, software_version: &str) {
+        let kept = |text: &str| text.chars().take(MOST_NAME_CHARS).collect();
+        let (software_name, software_version) = (kept(software_name), kept(software_version));
+        let connected = Connected { software_name, software_version, instance: None };
+        self.0.borrow_mut().connected.insert(connection, connected);
+    }
+
+    /// Name and version of the software at the other end; empty where it has not said.
+    pub fn software(&self, connection: usize) -> (String, String) {
+        let instances = self.0.borrow();
+        let connected = instances.connected.get(&connection);
+        connected.map_or_else(Default::default, |connected| {
+            (connected.software_name.clone(), connected.software_version.clone())
+        })
+    }
+
+    /// A connection has ended: one that comes back may ask at once.
+    pub fn disconnected(&self, connection: usize) {
+        let mut instances = self.0.borrow_mut();
+        let instance = instances.connected.remove(&connection).and_then(|one| one.instance);
+        let Some(instance) = instance else { return };
+        if instances.by_id.remove(&instance).is_some() {
+            instances.order.retain(|id| *id != instance);
+        }
+    }
+
     /// A client asks what to report.
     ///
     /// # Errors
@@ -95,16 +123,22 @@ impl ClientInstances {
     pub fn ask(
         &self,
         client: Uuid,
-        subscription: &Subscription,
+        connection: usize,
+        wanted: &Wanted,
         now_ms: i64,
     ) -> Result<(), ErrorCode> {
         let mut instances = self.0.borrow_mut();
-        let instance = instances.get(client, subscription);
+        let instance = instances.get(client, connection, wanted);
         let last = instance.asked_ms.max(instance.pushed_ms);
-        if now_ms - last < i64::from(subscription.interval_ms) {
+        let due = now_ms - last >= i64::from(wanted.interval_ms);
+        // A client that was refused for what it was told before may ask at once.
+        if !due && instance.refused.is_none() {
             return Err(ErrorCode::ThrottlingQuotaExceeded);
         }
-        instance.asked_ms = now_ms;
+        if due {
+            instance.asked_ms = now_ms;
+        }
+        instance.refused = None;
         Ok(())
     }
 
@@ -115,30 +149,40 @@ impl ClientInstances {
     pub fn push(
         &self,
         push: &Push,
-        subscription: &Subscription,
+        connection: usize,
+        wanted: &Wanted,
         now_ms: i64,
     ) -> Result<(), ErrorCode> {
         let mut instances = self.0.borrow_mut();
-        let instance = instances.get(push.client, subscription);
-        let before = std::mem::replace(&mut instance.terminating, push.terminating);
+        let instance = instances.get(push.client, connection, wanted);
+        let judged = instance.judge(push, i64::from(wanted.interval_ms), now_ms);
+        instance.refused = judged.err().filter(|code| {
+            matches!(code, ErrorCode::UnknownSubscriptionId | ErrorCode::UnsupportedCompressionType)
+        });
+        judged
+    }
+}
+
+impl Instance {
+    fn judge(&mut self, push: &Push, interval_ms: i64, now_ms: i64) -> Result<(), ErrorCode> {
+        let before = std::mem::replace(&mut self.terminating, push.terminating);
         if before {
             return Err(ErrorCode::InvalidRequest);
         }
         // The first one after it has asked comes at a time of the client's own.
-        let due = instance.asked_ms > instance.pushed_ms
-            || now_ms - instance.pushed_ms >= i64::from(subscription.interval_ms);
+        let due = self.asked_ms > self.pushed_ms || now_ms - self.pushed_ms >= interval_ms;
         if due {
-            instance.pushed_ms = now_ms;
+            self.pushed_ms = now_ms;
         } else if !push.terminating {
             return Err(ErrorCode::ThrottlingQuotaExceeded);
         }
-        if push.subscription != instance.subscription {
+        if push.subscription != self.subscription {
             return Err(ErrorCode::UnknownSubscriptionId);
         }
         if push.codec != 0 && !CODECS.contains(&push.codec) {
             return Err(ErrorCode::UnsupportedCompressionType);
         }
-        match push.bytes > MOST_BYTES {
+        match push.too_large {
             true => Err(ErrorCode::TelemetryTooLarge),
             false => Ok(()),
         }
@@ -147,25 +191,31 @@ impl ClientInstances {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
 
     const NOW: i64 = 1_700_000_000_000;
     const INTERVAL: i64 = 300_000;
 
+    fn wanted() -> Wanted {
+        Wanted { metrics: BTreeSet::from(["org.apache".to_string()]), interval_ms: 300_000 }
+    }
+
     #[test]
     fn a_client_asks_reports_in_time_and_ends() {
         let clients = ClientInstances::default();
-        let wanted = Subscription::default();
+        let wanted = wanted();
         let client = Uuid::from_u128(7);
-        let ask = |now| clients.ask(client, &wanted, now);
+        let ask = |now| clients.ask(client, 0, &wanted, now);
         let good = || Push {
             client,
-            subscription: wanted.id(client),
+            subscription: subscription_id(&wanted, client),
             codec: 4,
-            bytes: 100,
+            too_large: false,
             terminating: false,
         };
-        let push = |push: Push, now| clients.push(&push, &wanted, now);
+        let push = |push: Push, now| clients.push(&push, 0, &wanted, now);
         assert_eq!(ask(NOW), Ok(()));
         assert_eq!(ask(NOW + 1), Err(ErrorCode::ThrottlingQuotaExceeded));
         assert_eq!(push(good(), NOW + 2), Ok(()), "the first one may come at once");
@@ -173,12 +223,13 @@ mod tests {
         let later = NOW + 2 + INTERVAL;
         let other = Push { subscription: 1, ..good() };
         assert_eq!(push(other, later), Err(ErrorCode::UnknownSubscriptionId));
-        assert_eq!(ask(later + INTERVAL), Ok(()));
+        assert_eq!(ask(later + 1), Ok(()), "it is to ask again");
+        assert_eq!(ask(later + 2), Err(ErrorCode::ThrottlingQuotaExceeded), "once");
         let codec = Push { codec: 5, ..good() };
         let unsupported = Err(ErrorCode::UnsupportedCompressionType);
-        assert_eq!(push(codec, later + INTERVAL + 1), unsupported);
-        let large = Push { bytes: MOST_BYTES + 1, ..good() };
-        let at = later + 2 * INTERVAL + 1;
+        assert_eq!(push(codec, later + INTERVAL), unsupported);
+        let large = Push { too_large: true, ..good() };
+        let at = later + 2 * INTERVAL;
         assert_eq!(push(large, at), Err(ErrorCode::TelemetryTooLarge));
         let last = || Push { terminating: true, ..good() };
         assert_eq!(push(last(), at + 1), Ok(()), "the last one may come at any time");
@@ -189,20 +240,35 @@ mod tests {
     fn another_subscription_may_be_asked_for_at_once() {
         let clients = ClientInstances::default();
         let client = Uuid::from_u128(7);
-        assert_eq!(clients.ask(client, &Subscription::default(), NOW), Ok(()));
-        let other = Subscription { metrics: vec!["org.apache".to_string()], interval_ms: 1_000 };
-        assert_eq!(clients.ask(client, &other, NOW + 1), Ok(()));
-        assert_ne!(other.id(client), Subscription::default().id(client));
+        assert_eq!(clients.ask(client, 0, &wanted(), NOW), Ok(()));
+        let other = Wanted { interval_ms: 1_000, ..wanted() };
+        assert_eq!(clients.ask(client, 0, &other, NOW + 1), Ok(()));
+        assert_ne!(subscription_id(&other, client), subscription_id(&wanted(), client));
+    }
+
+    #[test]
+    fn what_is_known_of_a_client_ends_with_its_connection() {
+        let clients = ClientInstances::default();
+        let client = Uuid::from_u128(7);
+        clients.connected(3, "librdkafka", "2.12.1");
+        assert_eq!(clients.software(3), ("librdkafka".to_string(), "2.12.1".to_string()));
+        assert_eq!(clients.ask(client, 3, &wanted(), NOW), Ok(()));
+        assert!(clients.ask(client, 3, &wanted(), NOW + 1).is_err(), "too early");
+        clients.disconnected(3);
+        assert_eq!(clients.software(3), (String::new(), String::new()));
+        clients.connected(4, "librdkafka", "2.12.1");
+        assert_eq!(clients.ask(client, 4, &wanted(), NOW + 2), Ok(()));
+        assert_eq!(clients.0.borrow().order.len(), 1);
     }
 
     #[test]
     fn clients_that_are_remembered_are_bounded() {
         let clients = ClientInstances::default();
-        let wanted = Subscription::default();
+        let wanted = wanted();
         for n in 0..MOST_INSTANCES as u128 + 10 {
-            assert_eq!(clients.ask(Uuid::from_u128(n + 2), &wanted, NOW), Ok(()));
+            assert_eq!(clients.ask(Uuid::from_u128(n + 2), 0, &wanted, NOW), Ok(()));
         }
         assert_eq!(clients.0.borrow().by_id.len(), MOST_INSTANCES);
-        assert_eq!(clients.ask(Uuid::from_u128(2), &wanted, NOW), Ok(()), "was forgotten");
+        assert_eq!(clients.ask(Uuid::from_u128(2), 0, &wanted, NOW), Ok(()), "was forgotten");
     }
 }

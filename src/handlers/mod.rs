@@ -69,7 +69,6 @@ use kafka_protocol::messages::{
 
 pub use client_instances::ClientInstances;
 pub use fetch_session::FetchSessions;
-pub use share::connection_ended;
 pub use share_session::ShareSessions;
 
 use crate::broker::Shard;
@@ -116,7 +115,11 @@ pub async fn dispatch(
     }
     let named;
     let cx = match key {
-        ApiKey::JoinGroup | ApiKey::ConsumerGroupHeartbeat | ApiKey::ShareGroupHeartbeat => {
+        ApiKey::JoinGroup
+        | ApiKey::ConsumerGroupHeartbeat
+        | ApiKey::ShareGroupHeartbeat
+        | ApiKey::GetTelemetrySubscriptions
+        | ApiKey::PushTelemetry => {
             named = cx.of_client(header);
             &named
         }
@@ -196,6 +199,12 @@ pub async fn dispatch(
         ApiKey::UpdateFeatures => answer!(update_features),
         other => Err(WireError::UnknownApi(other as i16)),
     }
+}
+
+/// A client has gone: what its sessions had is let go of.
+pub fn connection_ended(cx: &RequestContext) {
+    share::connection_ended(cx);
+    cx.shard.client_instances.disconnected(cx.connection);
 }
 
 /// The answer of an API whose feature has the level 0, see [`features::serves`].

@@ -5,6 +5,7 @@ use corelane_shards::runtime::ShardId;
 use uuid::Uuid;
 
 use super::{ClientQuotas, Settings, TopicName};
+use crate::config::client_metrics::Subscriptions;
 use crate::config::{BrokerConfig, TopicConfig};
 use crate::wire::features::FeatureLevels;
 
@@ -22,6 +23,8 @@ pub struct MetadataImage {
     pub broker: Arc<BrokerConfig>,
     /// What was set while it runs.
     pub settings: Arc<Settings>,
+    /// What clients are to report, by those settings.
+    pub client_metrics: Arc<Subscriptions>,
 }
 
 #[derive(Debug, Clone, PartialEq)]

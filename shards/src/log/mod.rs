@@ -50,6 +50,7 @@ pub use self::log::{AppendWaiter, EndWatcher, Log, MoreBytes};
 pub use aborted::Aborted;
 pub use checkpoints::{write_checkpoints, Checkpoint};
 pub use compaction::{Cleaner, Compacted, CLEANER_OFFSET_FILE};
+pub use compression::{compressed, decompressed};
 pub use config::{Durability, LogConfig};
 pub use creating::NewLog;
 pub use env::{LogEnv, LogEnvLimits};

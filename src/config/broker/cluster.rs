@@ -1,6 +1,6 @@
 //! Replication between brokers, quotas, metrics.
 
-use crate::config::setting::{settings, Setting, Standing::*, Update::*, Valid::*};
+use crate::config::setting::{put, settings, Setting, Standing::*, Update::*, Valid::*};
 use crate::config::BrokerConfig;
 
 const ONE_REPLICA: &str = "each partition has one replica, on this broker";
@@ -73,6 +73,6 @@ settings! {
         "Which metrics are recorded.";
     "metrics.sample.window.ms": Long "30000", AtLeast(1), ReadOnly, NoEffect(NO_JMX),
         "Length of each sample of metrics.";
-    "telemetry.max.bytes": Int "1048576", AtLeast(1), ReadOnly, Refused("a push has 1 MiB at most"),
+    "telemetry.max.bytes": Int "1048576", AtLeast(1), ReadOnly, Honoured(|c, v| put(&mut c.telemetry_max_bytes, v)),
         "Largest push of a client's metrics (KIP-714), in bytes.";
 }
