@@ -227,12 +227,13 @@ fn transactions_of_clients_do_not_reach_the_brokers_own_topics() {
 }
 
 #[test]
-fn batches_of_a_version_that_does_not_exist_are_corrupt() {
+fn batches_of_a_version_that_does_not_exist_are_corrupt_and_those_cut_off_are_none() {
     let broker = Broker::start(Setup::new("single"));
     broker.run(&["topic", "create", "ours"], b"");
     let mut client = broker.client();
-    for (magic, code) in [(1, 87), (3, 2)] {
+    for (magic, length, code) in [(1, 0, 87), (3, 0, 2), (2, 100, 87)] {
         let mut batch = vec![0; 80];
+        batch[11] = length;
         batch[16] = magic;
         let partition =
             produce_request::PartitionProduceData::default().with_records(Some(Bytes::from(batch)));
@@ -243,4 +244,152 @@ fn batches_of_a_version_that_does_not_exist_are_corrupt() {
         let produced: ProduceResponse = client.ask(ApiKey::Produce, 9, &request);
         assert_eq!(produced.responses[0].partition_responses[0].error_code, code);
     }
+}
+
+const TIMED_OUT: i16 = 7;
+
+#[test]
+fn fetches_that_cannot_be_meant_are_refused_by_kafkas_codes() {
+    let broker = Broker::start(Setup::new("single"));
+    broker.run(&["topic", "create", "ours"], b"");
+    broker.run(&["produce", "ours"], b"one");
+    let mut client = broker.client();
+    let mut fetch = |isolation: i8, replica: i32, max_bytes: i32, version: i16| {
+        let partition =
+            fetch_request::FetchPartition::default().with_partition_max_bytes(max_bytes);
+        let topic = fetch_request::FetchTopic::default()
+            .with_topic(name("ours"))
+            .with_partitions(vec![partition]);
+        let request = FetchRequest::default()
+            .with_replica_id(BrokerId(replica))
+            .with_isolation_level(isolation)
+            .with_session_epoch(-1)
+            .with_topics(vec![topic]);
+        let fetched: FetchResponse = client.ask(ApiKey::Fetch, version, &request);
+        (fetched.error_code, fetched.responses[0].partitions[0].error_code)
+    };
+    assert_eq!(fetch(0, -1, 1000, 12), (0, 0));
+    assert_eq!(fetch(2, -1, 1000, 12), (-1, -1), "there is no such isolation level");
+    assert_eq!(fetch(0, 1, 1000, 12), (0, 6), "nobody follows");
+    assert_eq!(fetch(0, -1, -1, 12), (0, -1), "less than nothing");
+}
+
+#[test]
+fn negative_leader_epochs_are_older_than_any() {
+    const FENCED: i16 = 74;
+    let broker = Broker::start(Setup::new("single"));
+    broker.run(&["topic", "create", "ours"], b"");
+    let mut client = broker.client();
+    let mut list = |epoch: i32, isolation: i8| {
+        let partition =
+            ListOffsetsPartition::default().with_timestamp(-1).with_current_leader_epoch(epoch);
+        let topic =
+            ListOffsetsTopic::default().with_name(name("ours")).with_partitions(vec![partition]);
+        let request =
+            ListOffsetsRequest::default().with_topics(vec![topic]).with_isolation_level(isolation);
+        let found: ListOffsetsResponse = client.ask(ApiKey::ListOffsets, 7, &request);
+        found.topics[0].partitions[0].error_code
+    };
+    assert_eq!((list(-1, 0), list(-2, 0), list(-1, 2)), (0, FENCED, -1));
+    let mut end_of = |current: i32, asked: i32| {
+        let partition = offset_for_leader_epoch_request::OffsetForLeaderPartition::default()
+            .with_current_leader_epoch(current)
+            .with_leader_epoch(asked);
+        let topic = offset_for_leader_epoch_request::OffsetForLeaderTopic::default()
+            .with_topic(name("ours"))
+            .with_partitions(vec![partition]);
+        let request = OffsetForLeaderEpochRequest::default()
+            .with_replica_id(BrokerId(-2))
+            .with_topics(vec![topic]);
+        let found: OffsetForLeaderEpochResponse =
+            client.ask(ApiKey::OffsetForLeaderEpoch, 4, &request);
+        let found = &found.topics[0].partitions[0];
+        (found.error_code, found.leader_epoch, found.end_offset)
+    };
+    assert_eq!(end_of(-1, -1), (0, -1, -1));
+    assert_eq!(end_of(-1, -2), (0, -2, 0), "what is older than the log ends where the log begins");
+    assert_eq!(end_of(-2, 0), (FENCED, -1, -1));
+}
+
+#[test]
+fn requests_without_time_have_timed_out_and_do_nothing() {
+    let broker = Broker::start(Setup::new("single"));
+    broker.run(&["topic", "create", "ours"], b"");
+    let mut client = broker.client();
+    let topic = create_topics_request::CreatableTopic::default()
+        .with_name(name("late"))
+        .with_num_partitions(1)
+        .with_replication_factor(1);
+    let request = CreateTopicsRequest::default().with_topics(vec![topic]).with_timeout_ms(0);
+    let made: CreateTopicsResponse = client.ask(ApiKey::CreateTopics, 5, &request);
+    assert_eq!(made.topics[0].error_code, TIMED_OUT);
+    broker.run(&["topic", "create", "other"], b"");
+    let listed = broker.run(&["topic", "list"], b"");
+    assert!(!String::from_utf8_lossy(&listed).contains("late"));
+
+    let topic = elect_leaders_request::TopicPartitions::default()
+        .with_topic(name("ours"))
+        .with_partitions(vec![0]);
+    let request =
+        ElectLeadersRequest::default().with_topic_partitions(Some(vec![topic])).with_timeout_ms(0);
+    let elected: ElectLeadersResponse = client.ask(ApiKey::ElectLeaders, 2, &request);
+    let of_partition = elected.replica_election_results[0].partition_result[0].error_code;
+    assert_eq!((elected.error_code, of_partition), (TIMED_OUT, TIMED_OUT));
+
+    let request = AlterPartitionReassignmentsRequest::default().with_timeout_ms(0);
+    let moved: AlterPartitionReassignmentsResponse =
+        client.ask(ApiKey::AlterPartitionReassignments, 0, &request);
+    assert_eq!(moved.error_code, TIMED_OUT);
+}
+
+#[test]
+fn the_offsets_of_a_group_without_a_name_can_be_deleted() {
+    let broker = Broker::start(Setup::new("single"));
+    broker.run(&["topic", "create", "ours"], b"");
+    let mut client = broker.client();
+    let mine = FindCoordinatorRequest::default().with_coordinator_keys(vec![text("mine")]);
+    let _: FindCoordinatorResponse = client.ask(ApiKey::FindCoordinator, 4, &mine);
+    let partition = offset_commit_request::OffsetCommitRequestPartition::default();
+    let topic = offset_commit_request::OffsetCommitRequestTopic::default()
+        .with_name(name("ours"))
+        .with_partitions(vec![partition]);
+    let request = OffsetCommitRequest::default()
+        .with_generation_id_or_member_epoch(-1)
+        .with_topics(vec![topic]);
+    let committed: OffsetCommitResponse = client.ask(ApiKey::OffsetCommit, 8, &request);
+    assert_eq!(committed.topics[0].partitions[0].error_code, 0);
+    let request = DeleteGroupsRequest::default().with_groups_names(vec![group("")]);
+    for code in [0, 69] {
+        let deleted: DeleteGroupsResponse = client.ask(ApiKey::DeleteGroups, 2, &request);
+        assert_eq!(deleted.results[0].error_code, code);
+    }
+}
+
+#[test]
+fn topics_that_are_named_wrongly_are_echoed_as_they_were_named() {
+    let broker = Broker::start(Setup::new("single"));
+    let mut client = broker.client();
+    let id = Uuid::from_u128(7);
+    let both = delete_topics_request::DeleteTopicState::default()
+        .with_name(Some(name("ours")))
+        .with_topic_id(id);
+    let neither = delete_topics_request::DeleteTopicState::default().with_name(None);
+    let request =
+        DeleteTopicsRequest::default().with_topics(vec![both, neither]).with_timeout_ms(5000);
+    let deleted: DeleteTopicsResponse = client.ask(ApiKey::DeleteTopics, 6, &request);
+    let told: Vec<_> =
+        deleted.responses.iter().map(|r| (r.name.clone(), r.topic_id, r.error_code)).collect();
+    let expected =
+        [(Some(name("ours")), id, INVALID_REQUEST), (None, Uuid::nil(), INVALID_REQUEST)];
+    assert_eq!(told, expected);
+
+    let topic = alter_replica_log_dirs_request::AlterReplicaLogDirTopic::default()
+        .with_name(name(&"x".repeat(214)))
+        .with_partitions(vec![0]);
+    let dir = alter_replica_log_dirs_request::AlterReplicaLogDir::default()
+        .with_path(text("/nowhere"))
+        .with_topics(vec![topic]);
+    let request = AlterReplicaLogDirsRequest::default().with_dirs(vec![dir]);
+    let moved: AlterReplicaLogDirsResponse = client.ask(ApiKey::AlterReplicaLogDirs, 2, &request);
+    assert_eq!(moved.results[0].partitions[0].error_code, 17, "its directory could have no name");
 }

@@ -15,6 +15,9 @@ use super::RequestContext;
 use crate::controller::ApiError;
 use crate::wire::{ErrorCode, StrBytes, TopicRef};
 
+/// The answer to a request that has no time.
+const LATE: i16 = ErrorCode::RequestTimedOut.code();
+
 pub async fn handle(
     cx: &RequestContext,
     _version: i16,
@@ -23,10 +26,15 @@ pub async fn handle(
     let nodes = cx.shard.advertised.nodes(cx.listener);
     let nodes: Vec<i32> = nodes.into_iter().map(|node| node.id).collect();
     let image = cx.shard.image();
+    let is_late = request.timeout_ms <= 0;
     let responses = request.topics.into_iter().map(|topic| {
         let name = TopicRef::Name(topic.name.0.clone());
         let partitions = topic.partitions.into_iter().map(|partition| {
             let index = partition.partition_index;
+            let answer = ReassignablePartitionResponse::default().with_partition_index(index);
+            if is_late {
+                return answer.with_error_message(None).with_error_code(LATE);
+            }
             let decided = locate(&image, &name, index)
                 .map_err(|code| {
                     let message = format!("There is no partition {}-{index}.", *topic.name);
@@ -36,7 +44,6 @@ pub async fn handle(
                     let leader = cx.shard.advertised.leader(owner);
                     reassign(partition.replicas.as_deref(), leader, &nodes)
                 });
-            let answer = ReassignablePartitionResponse::default().with_partition_index(index);
             match decided {
                 Ok(()) => answer.with_error_message(None),
                 Err(error) => answer
@@ -49,6 +56,7 @@ pub async fn handle(
     });
     AlterPartitionReassignmentsResponse::default()
         .with_allow_replication_factor_change(request.allow_replication_factor_change)
+        .with_error_code(if is_late { LATE } else { 0 })
         .with_error_message(None)
         .with_responses(responses.collect())
 }

@@ -13,6 +13,9 @@ use super::RequestContext;
 use crate::partition::{MoveOrder, Operation, Outcome};
 use crate::wire::{ErrorCode, TopicRef};
 
+/// As long as the name of a file or directory may be.
+const MAX_NAME_BYTES: usize = 255;
+
 pub async fn handle(
     cx: &RequestContext,
     _version: i16,
@@ -29,7 +32,7 @@ pub async fn handle(
             let name = TopicRef::Name(topic.name.0.clone());
             let mut answers = Vec::with_capacity(topic.partitions.len());
             for &index in &topic.partitions {
-                let order = to.and_then(|to| {
+                let order = may_move(&topic.name, index).and(to).and_then(|to| {
                     let (owner, key) = locate(&image, &name, index)?;
                     Ok((owner, MoveOrder { key, to }))
                 });
@@ -59,6 +62,14 @@ pub async fn handle(
         }
     }
     AlterReplicaLogDirsResponse::default().with_results(results)
+}
+
+/// Whether a partition on its way can have a directory of its own: `<topic>-<n>.<32 digits>-future`.
+fn may_move(topic: &str, index: i32) -> Result<(), ErrorCode> {
+    match format!("{topic}-{index}.{:032}-future", 0).len() {
+        0..=MAX_NAME_BYTES => Ok(()),
+        _ => Err(ErrorCode::InvalidTopicException),
+    }
 }
 
 /// The number of a log directory, given as DescribeLogDirs shows it.

@@ -1,5 +1,6 @@
 //! DeleteGroups (key 42), versions 0–2, and OffsetDelete (key 47), version 0 (KIP-229, KIP-496). A group
-//! with members stays, and keeps the offsets of topics that they read.
+//! with members stays, and keeps the offsets of topics that they read. A group without a name, which may
+//! have offsets, is deleted as others are.
 
 use std::collections::BTreeSet;
 
@@ -88,6 +89,9 @@ pub async fn offsets(
         );
     }
     let answer = OffsetDeleteResponse::default();
+    if request.group_id.is_empty() {
+        return answer.with_error_code(ErrorCode::InvalidGroupId.code());
+    }
     match delete(cx, &request.group_id, Some(places)).await {
         Ok(kept) => {
             for topic in topics.iter_mut().filter(|topic| kept.iter().any(|t| *topic.name.0 == **t))
@@ -107,9 +111,6 @@ async fn delete(
     group: &str,
     only: Option<Vec<(String, i32)>>,
 ) -> Result<Vec<String>, ErrorCode> {
-    if group.is_empty() {
-        return Err(ErrorCode::InvalidGroupId);
-    }
     if cx.shard.image().by_name(OFFSETS_TOPIC).is_none() {
         return Err(ErrorCode::GroupIdNotFound);
     }

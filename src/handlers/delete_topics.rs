@@ -24,6 +24,7 @@ pub async fn handle(
     let image = cx.shard.image();
     let mut asked: Vec<TopicSelector> = Vec::new();
     let mut answers: Vec<(TopicSelector, Deleted)> = Vec::new();
+    let mut unclear: Vec<DeletableTopicResult> = Vec::new();
     for topic in request.topics.into_iter().filter(|_| version >= 6) {
         match (topic.name, topic.topic_id) {
             (Some(name), id) if id.is_nil() => asked.push(TopicSelector::Name(name.to_string())),
@@ -31,9 +32,13 @@ pub async fn handle(
             (name, id) => {
                 let both = name.is_some();
                 let message = if both { "A name and an id." } else { "Neither a name nor an id." };
-                let selector = name.map(|name| TopicSelector::Name(name.to_string()));
-                let error = ApiError::new(ErrorCode::InvalidRequest, message);
-                answers.push((selector.unwrap_or(TopicSelector::Id(id)), Err(error)));
+                unclear.push(
+                    DeletableTopicResult::default()
+                        .with_name(name)
+                        .with_topic_id(id)
+                        .with_error_code(ErrorCode::InvalidRequest.code())
+                        .with_error_message(Some(StrBytes::from_static_str(message))),
+                );
             }
         }
     }
@@ -64,7 +69,7 @@ pub async fn handle(
     };
     answers.extend(asked.into_iter().zip(results));
     let answers = answers.into_iter().map(|(topic, result)| answer(version, topic, result));
-    DeleteTopicsResponse::default().with_responses(answers.collect())
+    DeleteTopicsResponse::default().with_responses(unclear.into_iter().chain(answers).collect())
 }
 
 fn is_ours(image: &MetadataImage, topic: &TopicSelector) -> bool {

@@ -1,5 +1,5 @@
 //! ElectLeaders (key 43), versions 0–2 (KIP-183, KIP-460). A partition has one replica, which leads it:
-//! there is never anything to elect.
+//! there is never anything to elect. A request without time has timed out, as in Kafka.
 
 use kafka_protocol::messages::elect_leaders_response::{PartitionResult, ReplicaElectionResult};
 use kafka_protocol::messages::{ElectLeadersRequest, ElectLeadersResponse, TopicName};
@@ -17,11 +17,16 @@ pub async fn handle(
     request: ElectLeadersRequest,
 ) -> ElectLeadersResponse {
     let known = ELECTIONS.contains(&request.election_type);
-    let code = if known { 0 } else { ErrorCode::InvalidRequest.code() };
+    let is_late = request.timeout_ms <= 0;
+    let code = match known {
+        true if is_late => ErrorCode::RequestTimedOut.code(),
+        true => 0,
+        false => ErrorCode::InvalidRequest.code(),
+    };
     let image = cx.shard.image();
     let Some(topics) = request.topic_partitions else {
         // Of all partitions only those that needed an election are named.
-        let names = image.topics.keys().filter(|_| known).map(|name| {
+        let names = image.topics.keys().filter(|_| code == 0).map(|name| {
             let name = TopicName(StrBytes::from_string(name.to_string()));
             ReplicaElectionResult::default().with_topic(name)
         });
@@ -36,6 +41,9 @@ pub async fn handle(
                 _ if !known => {
                     let message = format!("There is no election type {}.", request.election_type);
                     (ErrorCode::InvalidRequest, message)
+                }
+                _ if is_late => {
+                    (ErrorCode::RequestTimedOut, "The request has no time left.".to_string())
                 }
                 Ok(_) => {
                     let message = "The partition has the leader that it prefers.".to_string();

@@ -8,19 +8,24 @@ use corelane_shards::runtime::ShardId;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 
 use super::fetch_session::{Merged, SessionPartition};
-use super::list_offsets::READ_COMMITTED;
+use super::list_offsets::{ISOLATION_LEVELS, READ_COMMITTED};
 use super::route::{locate, Groups};
 use super::RequestContext;
 use crate::partition::{FetchEntry, FetchGroup, FetchOutcome, Operation, Outcome};
-use crate::wire::fetch::{FetchRequest, FetchResponse, PartitionData, TopicData};
+use crate::wire::fetch::{FetchPartition, FetchRequest, FetchResponse, PartitionData, TopicData};
 use crate::wire::{ErrorCode, TopicRef};
 
 /// One fetch gets no more than this part of the memory left for answers...
 const ROOM_PART: usize = 4;
 /// ...but as many bytes as this, where it asks for them.
 const LEAST_MAX_BYTES: usize = 64 << 10;
+/// Versions from here on do not tell of each partition what is wrong with the whole request.
+const ERROR_OF_WHOLE_FROM: i16 = 13;
 
-pub async fn handle(cx: &RequestContext, _version: i16, request: FetchRequest) -> FetchResponse {
+pub async fn handle(cx: &RequestContext, version: i16, request: FetchRequest) -> FetchResponse {
+    if !ISOLATION_LEVELS.contains(&request.isolation_level) {
+        return refused_whole(version, request);
+    }
     let merged = match cx.shard.sessions.merge(&request, Instant::now()) {
         Ok(merged) => merged,
         Err(code) => {
@@ -29,6 +34,37 @@ pub async fn handle(cx: &RequestContext, _version: i16, request: FetchRequest) -
     };
     let answers = read(cx, &request, &merged.partitions).await;
     respond(cx, merged, answers)
+}
+
+/// What Kafka gives where it cannot read a request, as one with an isolation level that does not exist:
+/// to read what is not committed instead would be wrong.
+fn refused_whole(version: i16, request: FetchRequest) -> FetchResponse {
+    let code = ErrorCode::UnknownServerError.code();
+    let refused = |partition: i32| PartitionData {
+        aborted: Some(Vec::new()),
+        ..PartitionData::error(partition, code)
+    };
+    let topics = request.topics.into_iter().filter(|_| version < ERROR_OF_WHOLE_FROM);
+    let topics = topics.map(|topic| TopicData {
+        topic: topic.topic,
+        partitions: topic.partitions.iter().map(|ask| refused(ask.partition)).collect(),
+    });
+    FetchResponse {
+        throttle_time_ms: 0,
+        error_code: code,
+        session_id: request.session_id,
+        topics: topics.collect(),
+    }
+}
+
+/// Whether a partition that is here is read for who asks.
+fn readable(replica_id: i32, ask: &FetchPartition) -> Result<(), ErrorCode> {
+    match ask.max_bytes {
+        // Nobody follows.
+        _ if replica_id >= 0 => Err(ErrorCode::NotLeaderOrFollower),
+        ..0 => Err(ErrorCode::UnknownServerError),
+        _ => Ok(()),
+    }
 }
 
 /// One answer per partition, in the order of `partitions`.
@@ -43,17 +79,23 @@ async fn read(
     for (place, partition) in partitions.iter().enumerate() {
         let ask = &partition.ask;
         let located = locate(&image, &partition.topic, ask.partition);
+        let is_here = located.is_ok();
+        let located = located.and_then(|found| {
+            readable(request.replica_id, ask)?;
+            Ok(found)
+        });
         let code = located.as_ref().err().map_or(0, |code| code.code());
         let mut answer = PartitionData::error(ask.partition, code);
         // Kafka tells none here and, from where the log is, null.
-        answer.aborted = located.is_err().then(Vec::new);
+        answer.aborted = (!is_here).then(Vec::new);
         answers.push(answer);
         if let Ok((owner, key)) = located {
             let entry = FetchEntry {
                 key,
                 offset: ask.fetch_offset,
-                max_bytes: ask.max_bytes.max(0) as usize,
-                leader_epoch: ask.current_leader_epoch,
+                max_bytes: ask.max_bytes as usize,
+                // Here, unlike in other requests, any negative one is none.
+                leader_epoch: ask.current_leader_epoch.max(-1),
                 last_fetched_epoch: ask.last_fetched_epoch,
             };
             groups.add(owner, place, entry);

@@ -2,6 +2,7 @@
 //! (KIP-734). Knowingly missing: tiered storage (its offsets are answered as none).
 
 use std::collections::HashSet;
+use std::ops::RangeInclusive;
 
 use kafka_protocol::messages::list_offsets_response::{
     ListOffsetsPartitionResponse, ListOffsetsTopicResponse,
@@ -18,6 +19,7 @@ const NAMED_SINCE: [(i64, i16); 5] = [(-1, 0), (-2, 0), (-3, 7), (-4, 8), (-5, 9
 
 /// Isolation level of consumers that leave out what is not decided or was aborted.
 pub const READ_COMMITTED: i8 = 1;
+pub const ISOLATION_LEVELS: RangeInclusive<i8> = 0..=READ_COMMITTED;
 
 pub async fn handle(
     cx: &RequestContext,
@@ -32,6 +34,9 @@ pub async fn handle(
         let name = TopicRef::Name(topic.name.0.clone());
         for partition in &topic.partitions {
             let located = match partition.partition_index {
+                _ if !ISOLATION_LEVELS.contains(&request.isolation_level) => {
+                    Err(ErrorCode::UnknownServerError)
+                }
                 index if twice.contains(&(&topic.name.0, index)) => Err(ErrorCode::InvalidRequest),
                 _ if !is_time(version, partition.timestamp) => Err(ErrorCode::UnsupportedVersion),
                 index => locate(&image, &name, index),

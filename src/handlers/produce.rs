@@ -272,6 +272,9 @@ impl Check<'_> {
         if (0..records.len() as i64).contains(&header.claimed_size()) {
             return Err(invalid("a produce request has exactly one record batch per partition"));
         }
+        if header.claimed_size() > records.len() as i64 {
+            return Err(invalid("the record batch is cut off"));
+        }
         if header.codec() == Ok(Codec::Zstd) && self.version < 7 {
             let message = "Produce requests below version 7 may not use ZStandard".to_string();
             return Err((ErrorCode::UnsupportedCompressionType, message));

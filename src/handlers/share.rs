@@ -96,7 +96,8 @@ pub async fn ask_all(
                 groups.add(owner, at, ShareEntry { key, verdicts, wants });
             }
             Err(code) => {
-                (outcomes[at].error, outcomes[at].verdict_error) = (Some(code), Some(code));
+                outcomes[at].error = Some(code);
+                outcomes[at].verdict_error = (said != Ok(Vec::new())).then_some(code);
                 // The client has something to do.
                 limits.max_wait_ms = 0;
             }

@@ -9,7 +9,7 @@ use kafka_protocol::messages::{ShareAcknowledgeRequest, ShareAcknowledgeResponse
 use super::share::{ask_all, note, release, Asked, Limits, Who};
 use super::share_session::{Place, FINAL, INITIAL};
 use super::RequestContext;
-use crate::wire::{ErrorCode, StrBytes};
+use crate::wire::ErrorCode;
 
 pub async fn handle(
     cx: &RequestContext,
@@ -18,9 +18,7 @@ pub async fn handle(
 ) -> ShareAcknowledgeResponse {
     match serve(cx, request).await {
         Ok(topics) => ShareAcknowledgeResponse::default().with_responses(topics),
-        Err(code) => ShareAcknowledgeResponse::default()
-            .with_error_code(code.code())
-            .with_error_message(Some(StrBytes::from_string(code.to_string()))),
+        Err(code) => ShareAcknowledgeResponse::default().with_error_code(code.code()),
     }
 }
 
@@ -54,7 +52,7 @@ async fn serve(
     for (((topic, index), _), outcome) in places.into_iter().zip(outcomes) {
         let partition = PartitionData::default()
             .with_partition_index(index)
-            .with_error_code(outcome.verdict_error.map_or(0, |code| code.code()));
+            .with_error_code(outcome.verdict_error.or(outcome.error).map_or(0, |code| code.code()));
         match topics.iter_mut().find(|known| known.topic_id == topic) {
             Some(known) => known.partitions.push(partition),
             None => topics.push(

@@ -12,7 +12,7 @@ use super::share::{ask_all, note, release, Asked, Limits, Who};
 use super::share_session::{Place, FINAL, INITIAL};
 use super::{find_coordinator, RequestContext};
 use crate::partition::share::ShareOutcome;
-use crate::wire::{ErrorCode, StrBytes};
+use crate::wire::ErrorCode;
 
 /// One fetch gets no more than this part of the memory left for answers...
 const ROOM_PART: usize = 4;
@@ -26,9 +26,7 @@ pub async fn handle(
 ) -> ShareFetchResponse {
     match serve(cx, request).await {
         Ok(response) => response,
-        Err(code) => ShareFetchResponse::default()
-            .with_error_code(code.code())
-            .with_error_message(Some(StrBytes::from_string(code.to_string()))),
+        Err(code) => ShareFetchResponse::default().with_error_code(code.code()),
     }
 }
 

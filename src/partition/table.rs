@@ -63,11 +63,11 @@ impl Partition {
         self.log.is_in_transaction(producer_id, epoch) || self.verified.take(producer_id, epoch)
     }
 
-    /// Compares the leader epoch that a client believes in with ours (KIP-320).
+    /// Compares the leader epoch that a client believes in with ours (KIP-320). −1: it believes in none.
     pub fn check_epoch(&self, claimed: i32) -> Result<(), ErrorCode> {
         let ours = self.leader_epoch.get();
         match claimed {
-            claimed if claimed < 0 => Ok(()),
+            -1 => Ok(()),
             claimed if claimed < ours => Err(ErrorCode::FencedLeaderEpoch),
             claimed if claimed > ours => Err(ErrorCode::UnknownLeaderEpoch),
             _ => Ok(()),

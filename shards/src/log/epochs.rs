@@ -40,7 +40,7 @@ impl LeaderEpochs {
         if asked == current {
             return Some((current, log_end));
         }
-        if asked > current || asked < 0 {
+        if asked > current || asked == -1 {
             return None;
         }
         let above = self.0.partition_point(|(epoch, _)| *epoch <= asked);
