@@ -3,6 +3,7 @@
 import socket
 import struct
 import time
+from collections import Counter
 from dataclasses import dataclass, field
 
 import schema
@@ -200,6 +201,11 @@ class Exchange:
     differences: list = field(default_factory=list)
     seconds: float = 0.0
 
+    @property
+    def kafka_fails(self):
+        """Whether Kafka did not answer, or with an internal error."""
+        return self.kafka.outcome in ("closed", "silent") or has_error(self.kafka.body, (-1,))
+
 
 class Session:
     """What a case is written with. `ask` sends to both and hands the pair of answers to `report`."""
@@ -210,6 +216,8 @@ class Session:
         self.report = report
         self.case = ""
         self.step = 0
+        # How often each of them gave an error that passes, by its name.
+        self.asked_again = Counter()
 
     def begin(self, case):
         self.case, self.step, self.started = case, 0, time.monotonic()
@@ -227,6 +235,7 @@ class Session:
                 break
             time.sleep(0.03)
             again = [side for side, answer in zip(self.sides, answers) if is_transient(answer)]
+            self.asked_again.update(side.name for side in again)
             fresh = dict(zip([s.name for s in again], self.exchange(api, version, fields, on, edit, again)))
             answers = [fresh.get(side.name, answer) for side, answer in zip(self.sides, answers)]
         self.compared(api, version, fields, answers, quiet)

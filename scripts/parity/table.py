@@ -6,44 +6,80 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 TABLE, PAGE, COUNTS = HERE / "differences.toml", HERE / "DIFFERENCES.md", HERE / "counts.toml"
-ALLOWED = {"id", "api", "case", "field", "kafka", "corelane", "reason", "tool"}
+ALLOWED = {"id", "class", "api", "case", "field", "kafka", "corelane", "reason", "tool", "sometimes"}
+PATTERNS = ("api", "case", "field", "kafka", "corelane", "tool")
+# What kind of difference it is; a case with several counts as the last one of these.
+CLASSES = {
+    "wording": "only the words of a message, or whether there is one, beside the same code",
+    "kafka fails": "Kafka has an internal error (`UNKNOWN_SERVER_ERROR`), closes the connection or never answers",
+    "not served": "an API, a version or a feature that Corelane does not have, or Kafka does not",
+    "other": "all others",
+}
+# The fields that only people read.
+WORDS = ("*ErrorMessage", "*Documentation")
+VERDICTS = ("same", *CLASSES, "open")
 
 
 class Entry:
     def __init__(self, spec):
         unknown = set(spec) - ALLOWED
-        if unknown or not {"id", "reason"} <= set(spec):
-            raise SystemExit(f"differences.toml: {spec.get('id')}: id and reason are needed, {unknown or 'nothing'} unknown")
-        self.id, self.reason = spec["id"], " ".join(spec["reason"].split())
-        self.tool = _list(spec["tool"]) if "tool" in spec else []
-        self.apis = _list(spec.get("api", [] if self.tool else "*"))
-        self.cases = _list(spec.get("case", "*"))
-        self.fields = _list(spec.get("field", "*"))
-        self.kafka, self.corelane = _list(spec.get("kafka", "*")), _list(spec.get("corelane", "*"))
-        self.used = 0
+        if unknown or not {"id", "reason", "class"} <= set(spec):
+            raise SystemExit(f"differences.toml: {spec.get('id')}: id, class and reason are needed, {unknown or 'nothing'} unknown")
+        self.id, self.reason, self.kind = spec["id"], " ".join(spec["reason"].split()), spec["class"]
+        if self.kind not in CLASSES:
+            raise SystemExit(f"differences.toml: {self.id}: there is no class {self.kind}")
+        # Whether it depends on the moment: then a run may do without it.
+        self.sometimes = spec.get("sometimes", False)
+        self.patterns = {name: _list(spec.get(name, "*")) for name in PATTERNS}
+        self.tool = self.patterns["tool"] if "tool" in spec else []
+        if self.tool:
+            self.patterns["api"] = spec.get("api", [])
+        elif self.kind == "wording" and not all(fits(one, WORDS) for one in self.patterns["field"]):
+            raise SystemExit(f"differences.toml: {self.id}: words are in {WORDS} alone")
+        self.cases = set()
+        self.hit = set()
 
-    def covers(self, api, case, difference):
-        return not self.tool and (
-            _any(api, self.apis) and _any(case, self.cases) and _any(difference.path, self.fields)
-            and _any(difference.kafka, self.kafka) and _any(difference.corelane, self.corelane)
-        )
+    def covers(self, exchange, difference):
+        """Whether a difference is one of these. Notes it, and the patterns that it took."""
+        if self.tool or self.kind == "kafka fails" and not exchange.kafka_fails:
+            return False
+        return self._matches(exchange.case, {
+            "api": [exchange.api.name], "case": [exchange.case], "field": [difference.path],
+            "kafka": [difference.kafka], "corelane": [difference.corelane],
+        })
 
-
-    def covers_lines(self, kafka, corelane):
+    def covers_lines(self, name, kafka, corelane):
         """Whether all lines of a tool's output that only one broker has are these."""
-        return all(_any(line, self.kafka) for line in kafka) and all(_any(line, self.corelane) for line in corelane)
+        return bool(self.tool) and self._matches(name, {"tool": [name], "kafka": kafka, "corelane": corelane})
+
+    def _matches(self, case, texts):
+        hit = set()
+        for name, lines in texts.items():
+            for line in lines:
+                fitting = {(name, pattern) for pattern in self.patterns[name] if fits(line, [pattern])}
+                if not fitting:
+                    return False
+                hit |= fitting
+        self.hit |= hit
+        self.cases.add(case)
+        return True
+
+    def stale(self):
+        """The patterns that nothing needed any more."""
+        if self.sometimes:
+            return []
+        if not self.cases:
+            return ["all of it"]
+        used = {name for name, _ in self.hit}
+        return [f"{name} = {one!r}" for name in used for one in self.patterns[name] if (name, one) not in self.hit]
 
 
 def fits(text, patterns):
-    return _any(text, patterns)
+    return any(fnmatchcase(text, pattern.replace("[", "[[]")) for pattern in patterns)
 
 
 def _list(value):
     return value if isinstance(value, list) else [value]
-
-
-def _any(text, patterns):
-    return any(fnmatchcase(text, pattern.replace("[", "[[]")) for pattern in patterns)
 
 
 def load():
@@ -56,14 +92,24 @@ def load():
 
 
 def judge(entries, exchange):
-    """Marks each difference that an entry covers; whether all are."""
+    """Marks each difference with the first entry that covers it: the class of all of them, or `open`."""
+    kinds = []
     for difference in exchange.differences:
-        for entry in entries:
-            if entry.covers(exchange.api.name, exchange.case, difference):
-                difference.documented = entry.id
-                entry.used += 1
-                break
-    return all(d.documented for d in exchange.differences)
+        entry = next((e for e in entries if e.covers(exchange, difference)), None)
+        if entry is None:
+            kinds.append("open")
+        else:
+            difference.documented = entry.id
+            kinds.append(entry.kind)
+    return max(kinds, key=VERDICTS.index, default="same")
+
+
+def tell_stale(entries, tools):
+    """Prints what of the entries is not needed any more: how many there are."""
+    found = [(e.id, one) for e in entries if bool(e.tool) == tools for one in e.stale()]
+    for name, one in found:
+        print(f"STALE {name}: {one}")
+    return len(found)
 
 
 def page(entries):
@@ -72,18 +118,25 @@ def page(entries):
         "# Differences to Apache Kafka", "",
         "Made by `scripts/parity docs` from `differences.toml` and the counts of the last full run; do not edit.",
         "`scripts/parity` sends the same requests to a real Apache Kafka and to Corelane and compares the decoded",
-        "answers field by field; identifiers, times and addresses are left out of the comparison.", "",
+        "answers field by field; identifiers, times and addresses are left out of the comparison. A run fails where a",
+        "difference is in no entry, and where an entry, or a pattern of one, fits nothing any more.", "",
     ]
+    cases = counts.get("cases", {})
     if counts:
-        lines += ["| | same | documented difference | open |", "| --- | --- | --- | --- |"]
-        for name, row in counts["counts"].items():
-            lines.append(f"| {name} | {row['same']} | {row['documented']} | {row['open']} |")
-        lines += ["", f"Beside Apache Kafka {counts['kafka']}, on {counts['date']}.", ""]
-    lines += ["| difference | where | Kafka | Corelane | why |", "| --- | --- | --- | --- | --- |"]
+        rows = counts["counts"]
+        lines += ["| | " + " | ".join(rows) + " |", "| --- |" + " --- |" * len(rows)]
+        for name in VERDICTS:
+            lines.append(f"| {name} | " + " | ".join(str(row.get(name, 0)) for row in rows.values()) + " |")
+        lines += ["", f"Beside Apache Kafka {counts['kafka']}, on {counts['date']}. A case counts once, as the last of"]
+        lines += ["these that it has: " + "; ".join(f"*{name}*: {what}" for name, what in CLASSES.items()) + ".", ""]
+    lines += ["| difference | class | cases | where | Kafka | Corelane | why |", "| --- |" + " --- |" * 6]
     for e in entries:
-        where = ", ".join(f"`kafka-{tool}`" for tool in e.tool) if e.tool else ", ".join(e.apis) + ": " + ", ".join(f"`{f}`" for f in e.fields)
+        if e.tool:
+            where = ", ".join(f"`kafka-{tool}`" for tool in e.tool)
+        else:
+            where = ", ".join(e.patterns["api"]) + ": " + ", ".join(f"`{f}`" for f in e.patterns["field"])
         where = where.replace("*: `*`", "everywhere").replace("*: ", "all APIs: ")
-        cells = [e.id, where, ", ".join(e.kafka), ", ".join(e.corelane), e.reason]
+        cells = [e.id, e.kind, str(cases.get(e.id, "")), where, *(", ".join(e.patterns[side]) for side in ("kafka", "corelane")), e.reason]
         lines.append("| " + " | ".join(_cell(cell) for cell in cells) + " |")
     return "\n".join(lines) + "\n"
 
@@ -101,12 +154,17 @@ def write_docs(check):
         PAGE.write_text(wanted)
 
 
-def record(what, counts, kafka, date):
-    """Keeps a full run's counts, beside those of the other runs."""
-    kept = tomllib.loads(COUNTS.read_text())["counts"] if COUNTS.exists() else {}
-    kept[what] = counts
+def record(what, counts, entries, kafka, date):
+    """Keeps a full run's counts, and how many cases each entry covers, beside those of the other runs."""
+    old = tomllib.loads(COUNTS.read_text()) if COUNTS.exists() else {}
+    kept = old.get("counts", {}) | {what: counts}
+    mine = {e.id: len(e.cases) for e in entries if bool(e.tool) == (what == "tools")}
+    known = {e.id for e in entries}
+    cases = {name: count for name, count in (old.get("cases", {}) | mine).items() if name in known}
     lines = ["# Counts of the last full runs, written by scripts/parity --record.", f'kafka = "{kafka}"', f'date = "{date}"']
     for name, row in kept.items():
-        lines += ["", f"[counts.{name}]", *(f"{key} = {value}" for key, value in row.items())]
+        lines += ["", f"[counts.{name}]", *(f'"{key}" = {value}' for key, value in row.items())]
+    lines += ["", "# Cases that have a difference of each entry.", "[cases]"]
+    lines += [f'"{name}" = {count}' for name, count in sorted(cases.items())]
     COUNTS.write_text("\n".join(lines) + "\n")
     write_docs(False)

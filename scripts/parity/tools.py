@@ -183,7 +183,7 @@ def normal(answer):
 
 
 def compare(runner, sides, only, entries, show):
-    counts = {"same": 0, "documented": 0, "open": 0}
+    counts = dict.fromkeys(table.VERDICTS, 0)
     for number, (tool, arguments, stdin) in enumerate(RUNS):
         if only and only != tool:
             continue
@@ -193,10 +193,8 @@ def compare(runner, sides, only, entries, show):
         if not gone and not new:
             counts["same"] += 1
             continue
-        entry = next((e for e in entries if e.tool and table.fits(name, e.tool) and e.covers_lines(gone, new)), None)
-        counts["documented" if entry else "open"] += 1
-        if entry:
-            entry.used += 1
+        entry = next((e for e in entries if e.covers_lines(name, gone, new)), None)
+        counts[entry.kind if entry else "open"] += 1
         if show and not entry:
             print(f"OPEN {number} kafka-{name}")
             for side, lines in (("kafka", gone), ("corelane", new)):

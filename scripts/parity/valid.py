@@ -4,8 +4,10 @@ A template is called with the case's number, for names that only it uses, and wi
 made. Fields of all versions are given: the encoder takes those that a version has.
 """
 
+import time
+
 import records
-from session import LogDir, TopicId
+from session import Both, LogDir, TopicId
 
 SUBSCRIPTION = b"\0\1\0\0\0\1\0\5alpha\xff\xff\xff\xff\0\0\0\0"
 ASSIGNMENT = b"\0\1\0\0\0\1\0\5alpha\0\0\0\1\0\0\0\0\xff\xff\xff\xff"
@@ -126,7 +128,7 @@ def alter_configs(n, made):
 
 
 def share_fetch(n, made):
-    return {"GroupId": f"g{n}", "MemberId": MEMBER, "MaxWaitMs": 20, "MinBytes": 1, "MaxBytes": 1 << 20,
+    return {"GroupId": f"g{n}", "MemberId": MEMBER, "MaxWaitMs": 300, "MinBytes": 1, "MaxBytes": 1 << 20,
             "MaxRecords": 10, "BatchSize": 10,
             "Topics": [{"TopicId": TopicId("alpha"), "Partitions": [{"PartitionIndex": 0}]}]}
 
@@ -134,7 +136,7 @@ def share_fetch(n, made):
 def share_acknowledge(n, made):
     judged = {"PartitionIndex": 0, "AcknowledgementBatches": [
         {"FirstOffset": 0, "LastOffset": 0, "AcknowledgeTypes": [1]}]}
-    return {"GroupId": f"g{n}", "MemberId": MEMBER, "ShareSessionEpoch": 1,
+    return {"GroupId": f"g{n}", "MemberId": MEMBER, "ShareSessionEpoch": made["epoch"],
             "Topics": [{"TopicId": TopicId("alpha"), "Partitions": [judged]}]}
 
 
@@ -144,7 +146,8 @@ def consumer_heartbeat(n, made):
 
 
 # API: (what it needs, its template). Needs: topic (t<n>, one partition), records (three in it), group
-# (g<n>, with one committed offset), member (one that joined g<n>), producer (of transactional id x<n>).
+# (g<n>, with one committed offset), member (one that joined g<n>), producer (of transactional id x<n>),
+# share (a share group g<n> with a member, whose partitions are ready), session (that has fetched records).
 TEMPLATES = {
     "Produce": ("topic", produce),
     "Fetch": ("", fetch),
@@ -206,8 +209,8 @@ TEMPLATES = {
     "ShareGroupHeartbeat": ("", lambda n, made: {
         "GroupId": f"g{n}", "MemberId": MEMBER, "SubscribedTopicNames": ["alpha"]}),
     "ShareGroupDescribe": ("", lambda n, made: {"GroupIds": ["grp"]}),
-    "ShareFetch": ("", share_fetch),
-    "ShareAcknowledge": ("", share_acknowledge),
+    "ShareFetch": ("share", share_fetch),
+    "ShareAcknowledge": ("share session", share_acknowledge),
     "GetTelemetrySubscriptions": ("", lambda n, made: {"ClientInstanceId": instance(n)}),
     "PushTelemetry": ("", lambda n, made: {"ClientInstanceId": instance(n), "Metrics": b"x"}),
     "ListConfigResources": ("", lambda n, made: {"ResourceTypes": [2]}),
@@ -237,4 +240,33 @@ def prepare(session, needs, n):
         fields = {"TransactionalId": f"x{n}", "TransactionTimeoutMs": 60000}
         body = session.ask("InitProducerId", 4, quiet=True, patient=True, **fields)
         made.update(producer=body["ProducerId"], epoch=body["ProducerEpoch"])
+    if "share" in needs:
+        join_share_group(session, f"g{n}", MEMBER, ["alpha"])
+    if "session" in needs:
+        made["epoch"] = Both(*(open_share_session(side, share_fetch(n, made)) for side in session.sides))
     return made
+
+
+def join_share_group(session, group, member, topics):
+    """Until both brokers have assigned something: Kafka readies partitions behind the first heartbeat."""
+    earliest = {"Name": "share.auto.offset.reset", "ConfigOperation": 0, "Value": "earliest"}
+    resource = {"ResourceType": 32, "ResourceName": group, "Configs": [earliest]}
+    for side in session.sides:
+        side.ask("IncrementalAlterConfigs", 1, {"Resources": [resource]})
+        who, epoch, asked = {"GroupId": group, "MemberId": member}, 0, topics
+        for _ in range(300):
+            body = side.ask("ShareGroupHeartbeat", 1, who | {"MemberEpoch": epoch, "SubscribedTopicNames": asked})
+            if body["ErrorCode"] == 0:
+                epoch, asked = body["MemberEpoch"], None
+            if body["Assignment"] and body["Assignment"]["TopicPartitions"]:
+                break
+            time.sleep(0.01)
+
+
+def open_share_session(side, fetch):
+    """The session's next epoch, once it has got records."""
+    for epoch in range(50):
+        body = side.ask("ShareFetch", 1, fetch | {"ShareSessionEpoch": epoch}, name="")
+        if any(p["AcquiredRecords"] for topic in body["Responses"] for p in topic["Partitions"]):
+            break
+    return epoch + 1
