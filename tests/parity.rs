@@ -254,7 +254,7 @@ fn fetches_that_cannot_be_meant_are_refused_by_kafkas_codes() {
     broker.run(&["topic", "create", "ours"], b"");
     broker.run(&["produce", "ours"], b"one");
     let mut client = broker.client();
-    let mut fetch = |isolation: i8, replica: i32, max_bytes: i32, version: i16| {
+    let mut fetch = |isolation: i8, replica: i32, max_bytes: i32, whole: i32| {
         let partition =
             fetch_request::FetchPartition::default().with_partition_max_bytes(max_bytes);
         let topic = fetch_request::FetchTopic::default()
@@ -263,15 +263,17 @@ fn fetches_that_cannot_be_meant_are_refused_by_kafkas_codes() {
         let request = FetchRequest::default()
             .with_replica_id(BrokerId(replica))
             .with_isolation_level(isolation)
+            .with_max_bytes(whole)
             .with_session_epoch(-1)
             .with_topics(vec![topic]);
-        let fetched: FetchResponse = client.ask(ApiKey::Fetch, version, &request);
+        let fetched: FetchResponse = client.ask(ApiKey::Fetch, 12, &request);
         (fetched.error_code, fetched.responses[0].partitions[0].error_code)
     };
-    assert_eq!(fetch(0, -1, 1000, 12), (0, 0));
-    assert_eq!(fetch(2, -1, 1000, 12), (-1, -1), "there is no such isolation level");
-    assert_eq!(fetch(0, 1, 1000, 12), (0, 6), "nobody follows");
-    assert_eq!(fetch(0, -1, -1, 12), (0, -1), "less than nothing");
+    assert_eq!(fetch(0, -1, 1000, 1000), (0, 0));
+    assert_eq!(fetch(2, -1, 1000, 1000), (-1, -1), "there is no such isolation level");
+    assert_eq!(fetch(0, 1, 1000, 1000), (0, 6), "nobody follows");
+    assert_eq!(fetch(0, -1, -1, 1000), (0, -1), "less than nothing");
+    assert_eq!(fetch(0, -1, 1000, -1), (0, -1), "less than nothing");
 }
 
 #[test]
@@ -335,6 +337,9 @@ fn requests_without_time_have_timed_out_and_do_nothing() {
     let elected: ElectLeadersResponse = client.ask(ApiKey::ElectLeaders, 2, &request);
     let of_partition = elected.replica_election_results[0].partition_result[0].error_code;
     assert_eq!((elected.error_code, of_partition), (TIMED_OUT, TIMED_OUT));
+
+    let elected: ElectLeadersResponse = client.ask(ApiKey::ElectLeaders, 0, &request);
+    assert_eq!(elected.replica_election_results[0].partition_result[0].error_code, TIMED_OUT);
 
     let request = AlterPartitionReassignmentsRequest::default().with_timeout_ms(0);
     let moved: AlterPartitionReassignmentsResponse =

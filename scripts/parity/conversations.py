@@ -152,7 +152,7 @@ class Producer:
         sequence = self.sequences.get((topic, partition), 0)
         self.sequences[topic, partition] = sequence + len(values)
         batch = Both(*(records.batch(values, producer=w["ProducerId"], producer_epoch=w["ProducerEpoch"], sequence=sequence,
-                                     attributes=TRANSACTIONAL) for w in (self.who.kafka, self.who.corelane)))
+                                     attributes=TRANSACTIONAL, time=records.NOW) for w in (self.who.kafka, self.who.corelane)))
         return produce(self.s, topic, batch, transactional=self.name, version=12, partition=partition)
 
     def end(self, commit):
@@ -166,10 +166,10 @@ def scenario_transactions_read(s):
     """Two producers whose transactions lie in each other: commit, abort, open; read in both levels."""
     s.topics(["levels"], 2)
     one, two = Producer(s, "tx-a"), Producer(s, "tx-b")
-    produce(s, "levels", records.batch([b"plain"]))
+    produce(s, "levels", records.batch([b"plain"], time=records.NOW))
     one.send("levels", [b"a1", b"a2"])
     two.send("levels", [b"b1"])
-    produce(s, "levels", records.batch([b"plain too"]))
+    produce(s, "levels", records.batch([b"plain too"], time=records.NOW))
     read_both(s)
     two.end(False)
     read_both(s)
@@ -186,7 +186,7 @@ def scenario_transactions_read(s):
         fetch(s, "levels", offset, isolation=1)
     s.ask("DescribeProducers", 0, Topics=[{"Name": "levels", "PartitionIndexes": [0, 1]}])
     two.send("levels", [b"open"])
-    produce(s, "levels", records.batch([b"behind it"]))
+    produce(s, "levels", records.batch([b"behind it"], time=records.NOW))
     read_both(s)
     topics = [{"Name": "levels", "Partitions": [{"PartitionIndex": 0, "Offset": -1}]}]
     s.ask("DeleteRecords", 2, Topics=topics, TimeoutMs=5000)
@@ -198,7 +198,7 @@ def scenario_transactions_read(s):
 def read_both(s):
     for isolation in (0, 1):
         read_all(s, "levels", 0, isolation)
-        offsets(s, "levels", (-1, -2, records.TIME), isolation=isolation)
+        offsets(s, "levels", (-1, -2, records.TIME, records.NOW), isolation=isolation)
 
 
 def scenario_topics_of_the_broker(s):

@@ -1,10 +1,14 @@
 """Record batches by hand: made for Produce, read from Fetch."""
 
 import struct
+import time as clock
 
 from schema import Reader, uvarint
 
 TIME = 1_700_000_000_000
+# Beside the times of markers, which are the brokers': a topic's records of years before begin another segment,
+# and one fetch of Kafka's returns records of one segment.
+NOW = int(clock.time() * 1000)
 
 
 def _crc_table():

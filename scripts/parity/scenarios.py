@@ -415,7 +415,8 @@ def scenario_transaction(s):
         s.ask("AddPartitionsToTxn", 3, patient=True, V3AndBelowTransactionalId=name, V3AndBelowTopics=topics, **old)
 
     def send(value, sequence, partition=0, *, of=name, attributes=0x10, version=9):
-        batch = Both(*(records.batch([value], producer=pid, producer_epoch=epoch, sequence=sequence, attributes=attributes)
+        batch = Both(*(records.batch([value], producer=pid, producer_epoch=epoch, sequence=sequence, attributes=attributes,
+                                     time=records.NOW)
                        for pid, epoch in ((who["ProducerId"].kafka, who["ProducerEpoch"].kafka),
                                           (who["ProducerId"].corelane, who["ProducerEpoch"].corelane))))
         produce(s, "txn", batch, partition=partition, transactional=of, version=version)
@@ -478,7 +479,7 @@ def scenario_transaction_version_2(s):
 
     def send(who, value, sequence):
         batch = Both(*(records.batch([value], producer=w["ProducerId"], producer_epoch=w["ProducerEpoch"],
-                                     sequence=sequence, attributes=0x10) for w in (who.kafka, who.corelane)))
+                                     sequence=sequence, attributes=0x10, time=records.NOW) for w in (who.kafka, who.corelane)))
         produce(s, "txn2", batch, transactional=name, version=12)
 
     def end(who, commit):

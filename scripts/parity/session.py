@@ -337,11 +337,20 @@ class Session:
                        all(p["ErrorCode"] == 0 and p["LeaderId"] >= 0 for p in t["Partitions"]) for t in topics):
                     break
                 time.sleep(0.02)
+            # In Metadata before the partitions are there.
+            while time.monotonic() < deadline and any(self.unready(side, part) for part in chunks(names, 200)):
+                time.sleep(0.02)
+
+    @staticmethod
+    def unready(side, names):
+        first = [{"PartitionIndex": 0, "Timestamp": -1}]
+        body = side.ask("ListOffsets", 7, {"ReplicaId": -1, "Topics": [{"Name": name, "Partitions": first} for name in names]})
+        return body is None or has_error(body, (3, 5, 6))
 
     def delete_topics(self, names):
         for side in self.sides:
-            for at in range(0, len(names), 200):
-                topics = [{"Name": name} for name in names[at:at + 200]]
+            for part in chunks(names, 200):
+                topics = [{"Name": name} for name in part]
                 side.ask("DeleteTopics", 6, {"Topics": topics, "TimeoutMs": 30000}, seconds=60)
 
     def gone(self, name):
@@ -398,6 +407,10 @@ class Session:
                     if body and body["TransactionStates"][0]["ErrorCode"] not in TRANSIENT:
                         break
                     time.sleep(0.05)
+
+
+def chunks(entries, size):
+    return [entries[at:at + size] for at in range(0, len(entries), size)]
 
 
 def is_transient(answer):

@@ -13,12 +13,14 @@ const ELECTIONS: std::ops::RangeInclusive<i8> = 0..=1;
 
 pub async fn handle(
     cx: &RequestContext,
-    _version: i16,
+    version: i16,
     request: ElectLeadersRequest,
 ) -> ElectLeadersResponse {
     let known = ELECTIONS.contains(&request.election_type);
     let is_late = request.timeout_ms <= 0;
     let code = match known {
+        // Version 0 tells it of each partition alone.
+        _ if version == 0 => 0,
         true if is_late => ErrorCode::RequestTimedOut.code(),
         true => 0,
         false => ErrorCode::InvalidRequest.code(),
@@ -26,7 +28,7 @@ pub async fn handle(
     let image = cx.shard.image();
     let Some(topics) = request.topic_partitions else {
         // Of all partitions only those that needed an election are named.
-        let names = image.topics.keys().filter(|_| code == 0).map(|name| {
+        let names = image.topics.keys().filter(|_| known && !is_late).map(|name| {
             let name = TopicName(StrBytes::from_string(name.to_string()));
             ReplicaElectionResult::default().with_topic(name)
         });

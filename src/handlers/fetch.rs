@@ -58,10 +58,10 @@ fn refused_whole(version: i16, request: FetchRequest) -> FetchResponse {
 }
 
 /// Whether a partition that is here is read for who asks.
-fn readable(replica_id: i32, ask: &FetchPartition) -> Result<(), ErrorCode> {
-    match ask.max_bytes {
+fn readable(request: &FetchRequest, ask: &FetchPartition) -> Result<(), ErrorCode> {
+    match ask.max_bytes.min(request.max_bytes) {
         // Nobody follows.
-        _ if replica_id >= 0 => Err(ErrorCode::NotLeaderOrFollower),
+        _ if request.replica_id >= 0 => Err(ErrorCode::NotLeaderOrFollower),
         ..0 => Err(ErrorCode::UnknownServerError),
         _ => Ok(()),
     }
@@ -81,7 +81,7 @@ async fn read(
         let located = locate(&image, &partition.topic, ask.partition);
         let is_here = located.is_ok();
         let located = located.and_then(|found| {
-            readable(request.replica_id, ask)?;
+            readable(request, ask)?;
             Ok(found)
         });
         let code = located.as_ref().err().map_or(0, |code| code.code());

@@ -41,7 +41,9 @@ async fn serve(
         INITIAL => return Err(ErrorCode::InvalidShareSessionEpoch),
         epoch => cx.shard.share_sessions.next(&name, epoch)?,
     }
-    let places: Vec<(Place, bool)> = asked.keys().map(|place| (*place, false)).collect();
+    // Of what nothing is said nothing is answered.
+    let said = asked.iter().filter(|(_, said)| **said != Ok(Vec::new()));
+    let places: Vec<(Place, bool)> = said.map(|(place, _)| (*place, false)).collect();
     let outcomes = ask_all(cx, &who, &places, asked, Limits::default()).await;
     if epoch == FINAL {
         if let Some(closed) = cx.shard.share_sessions.end(&name) {

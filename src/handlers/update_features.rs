@@ -14,6 +14,9 @@ use crate::wire::StrBytes;
 /// From this version on only the answer as a whole has an error.
 const TOGETHER_SINCE: i16 = 2;
 
+/// In Kafka the time of this request is not looked at.
+const LEAST_TIMEOUT_MS: i32 = 5000;
+
 pub async fn handle(
     cx: &RequestContext,
     version: i16,
@@ -31,7 +34,7 @@ pub async fn handle(
         },
     };
     let updates = request.feature_updates.iter().map(update).collect();
-    let timeout = Duration::from_millis(request.timeout_ms.max(0) as u64);
+    let timeout = Duration::from_millis(request.timeout_ms.max(LEAST_TIMEOUT_MS) as u64);
     let controller = &cx.shard.controller;
     let decided = controller.update_features(updates, request.validate_only, timeout).await;
     let decided = decided.unwrap_or_else(|code| Err(ApiError::new(code, "not done in time")));
