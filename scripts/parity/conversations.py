@@ -1,4 +1,5 @@
-"""More conversations with state: records of share groups, of transactions, topics of the broker's own, settings that contradict each other."""
+"""More conversations with state: records of share groups and of transactions, topics of the broker's own,
+settings that contradict each other, records that a topic does not take."""
 
 import records
 from scenarios import alter, describe, fetch, offsets, produce, read_all
@@ -19,17 +20,16 @@ class ShareMember:
         join_share_group(self.s, self.group, self.member, [self.topic])
         self.s.ask("ShareGroupDescribe", 1, GroupIds=[self.group])
 
-    def _topics(self, batches, **more):
+    def _topics(self, batches):
         judged = [{"FirstOffset": first, "LastOffset": last, "AcknowledgeTypes": types} for first, last, types in batches]
         return [{"TopicId": TopicId(self.topic), "Partitions": [{"PartitionIndex": 0, "AcknowledgementBatches": judged}]}]
 
-    def fetch(self, batches=(), *, epoch=None, records=100, quiet=False, wait=300, **fields):
+    def fetch(self, batches=(), *, epoch=None, most=100):
         epoch = self.epoch if epoch is None else epoch
-        fields = {"MaxWaitMs": wait, "MinBytes": 1, "MaxBytes": 1 << 20, "BatchSize": records} | fields
-        answer = self.s.ask("ShareFetch", 1, on=self.member, quiet=quiet, GroupId=self.group, MemberId=self.member,
-                            ShareSessionEpoch=epoch, MaxRecords=records, Topics=self._topics(batches), **fields)
+        limits = {"MaxWaitMs": 300, "MinBytes": 1, "MaxBytes": 1 << 20, "BatchSize": most, "MaxRecords": most}
+        self.s.ask("ShareFetch", 1, on=self.member, GroupId=self.group, MemberId=self.member, ShareSessionEpoch=epoch,
+                   Topics=self._topics(batches), **limits)
         self._next(epoch)
-        return answer
 
     def acknowledge(self, batches, *, epoch=None):
         epoch = self.epoch if epoch is None else epoch
@@ -102,12 +102,12 @@ def scenario_share_two_members(s):
     two = ShareMember(s, "both", "AAAAAAAAAAAAAAAAAAAABg", "shared-by-two")
     one.join()
     two.join()
-    one.fetch(records=2)
-    one.fetch(records=2)
-    two.fetch(records=2)
-    two.fetch(records=2)
+    one.fetch(most=2)
+    one.fetch(most=2)
+    two.fetch(most=2)
+    two.fetch(most=2)
     two.acknowledge([(0, 1, [ACCEPT])])
-    one.fetch(records=2)
+    one.fetch(most=2)
     one.acknowledge([(0, 0, [ACCEPT])])
     one.fetch(epoch=-1)
     s.pause()

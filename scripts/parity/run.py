@@ -43,7 +43,7 @@ class Report:
             differing = [{"path": d.path, "kafka": d.kafka, "corelane": d.corelane, "documented": d.documented}
                          for d in exchange.differences]
             line = {"case": exchange.case, "api": exchange.api.name, "version": exchange.version,
-                    "verdict": verdict, "seconds": round(exchange.seconds, 3), "differences": differing}
+                    "verdict": verdict, "kafka_fails": exchange.kafka_fails, "seconds": round(exchange.seconds, 3), "differences": differing}
             self.json.write(json.dumps(line) + "\n")
 
     def stopped(self, case, error):
