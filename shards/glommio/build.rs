@@ -32,6 +32,7 @@ fn main() {
     Build::new()
         .file(project.join("rusturing.c"))
         .include(src.join("include"))
+        .include(&src)
         .include(&configured_include)
         .compile("rusturing");
 }

@@ -1,4 +1,42 @@
+#include <errno.h>
+#include <signal.h>
+
 #include "liburing.h"
+#include "syscall.h"
+
+#ifndef IORING_SQ_TASKRUN
+#define IORING_SQ_TASKRUN (1U << 2)
+#endif
+
+int __io_uring_flush_sq(struct io_uring *ring);
+
+/*
+ * Submits what is prepared and waits for one completion, or until ts has passed, in one system
+ * call. Needs IORING_FEAT_EXT_ARG. Returns how many were submitted, or an error if none were.
+ */
+int rust_io_uring_submit_and_sleep(struct io_uring *ring, struct __kernel_timespec *ts)
+{
+    struct io_uring_getevents_arg arg = {
+        .sigmask_sz = _NSIG / 8,
+        .ts = (unsigned long) ts,
+    };
+    int submitted = __sys_io_uring_enter2(ring->ring_fd, __io_uring_flush_sq(ring), 1,
+                                          IORING_ENTER_GETEVENTS | IORING_ENTER_EXT_ARG,
+                                          (sigset_t *) &arg, sizeof(arg));
+    return submitted < 0 ? -errno : submitted;
+}
+
+/* Whether completions wait for the kernel to be entered before they are posted. */
+int rust_io_uring_has_completions_to_post(struct io_uring *ring)
+{
+    return (IO_URING_READ_ONCE(*ring->sq.kflags) & (IORING_SQ_TASKRUN | IORING_SQ_CQ_OVERFLOW)) != 0;
+}
+
+int rust_io_uring_post_completions(struct io_uring *ring)
+{
+    int ret = __sys_io_uring_enter(ring->ring_fd, 0, 0, IORING_ENTER_GETEVENTS, NULL);
+    return ret < 0 ? -errno : ret;
+}
 
 extern inline int rust_io_uring_opcode_supported(struct io_uring_probe *p, int op)
 {

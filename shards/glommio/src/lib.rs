@@ -709,24 +709,21 @@ impl<'a> Sum<&'a RingIoStats> for RingIoStats {
 pub struct IoStats {
     /// The IO stats of the main ring
     pub main_ring: RingIoStats,
-    /// The IO stats of the latency ring
-    pub latency_ring: RingIoStats,
     /// The IO stats of the poll ring
     pub poll_ring: RingIoStats,
 }
 
 impl IoStats {
-    fn new(main_ring: RingIoStats, latency_ring: RingIoStats, poll_ring: RingIoStats) -> IoStats {
+    fn new(main_ring: RingIoStats, poll_ring: RingIoStats) -> IoStats {
         IoStats {
             main_ring,
-            latency_ring,
             poll_ring,
         }
     }
 
     /// Combine stats from all rings
     pub fn all_rings(&self) -> RingIoStats {
-        [&self.main_ring, &self.latency_ring, &self.poll_ring]
+        [&self.main_ring, &self.poll_ring]
             .iter()
             .copied()
             .sum()

@@ -6,7 +6,7 @@
 //!
 
 use std::{
-    cell::RefCell,
+    cell::{Cell, RefCell},
     collections::BTreeMap,
     ffi::CString,
     fmt,
@@ -15,10 +15,7 @@ use std::{
     os::unix::{ffi::OsStrExt, io::RawFd},
     path::Path,
     rc::Rc,
-    sync::{
-        atomic::{AtomicU32, Ordering},
-        Arc,
-    },
+    sync::Arc,
     task::Waker,
     time::{Duration, Instant},
 };
@@ -161,18 +158,8 @@ pub(crate) struct Reactor {
     io_scheduler: Rc<IoScheduler>,
     record_io_latencies: bool,
 
-    /// Whether there are events in the latency ring.
-    ///
-    /// There will be events if the head and tail of the CQ ring are different.
-    /// `liburing` has an inline function in its header to do this, but it
-    /// becomes a function call if I use through `uring-sys`. This is quite
-    /// critical and already more expensive than it should be (see comments
-    /// for need_preempt()), so implement this ourselves.
-    ///
-    /// Also, we don't want to acquire these addresses (which are behind a
-    /// refcell) every time. Acquire during initialization
-    preempt_ptr_head: *const u32,
-    preempt_ptr_tail: *const AtomicU32,
+    /// When whoever runs then shall let others run.
+    preempt_at: Cell<Instant>,
 }
 
 impl Reactor {
@@ -184,15 +171,13 @@ impl Reactor {
         blocking_thread: BlockingThreadPool,
     ) -> io::Result<Reactor> {
         let sys = sys::Reactor::new(notifier, io_memory, ring_depth, blocking_thread)?;
-        let (preempt_ptr_head, preempt_ptr_tail) = sys.preempt_pointers();
         Ok(Reactor {
             sys,
             timers: RefCell::new(Timers::new()),
             shared_channels: RefCell::new(SharedChannels::new()),
             io_scheduler: Rc::new(IoScheduler::new()),
             record_io_latencies,
-            preempt_ptr_head,
-            preempt_ptr_tail: preempt_ptr_tail as _,
+            preempt_at: Cell::new(Instant::now()),
         })
     }
 
@@ -206,7 +191,7 @@ impl Reactor {
 
     #[inline(always)]
     pub(crate) fn need_preempt(&self) -> bool {
-        unsafe { *self.preempt_ptr_head != (*self.preempt_ptr_tail).load(Ordering::Acquire) }
+        Instant::now() >= self.preempt_at.get()
     }
 
     pub(crate) fn id(&self) -> usize {
@@ -870,21 +855,17 @@ impl Reactor {
         let (next_timer, woke) = self.process_external_events();
 
         // Block on I/O events.
-        match self
-            .sys
-            .wait(timeout, next_timer, woke, || self.process_shared_channels())
-        {
+        let slept = self.sys.wait(timeout().is_none(), next_timer, woke, || {
+            self.process_shared_channels()
+        })?;
+        if slept {
             // Don't wait for the next loop to process timers or shared channels
-            Ok(true) => {
-                self.process_external_events();
-                Ok(true)
-            }
-
-            Ok(false) => Ok(false),
-
-            // An actual error occurred.
-            Err(err) => Err(err),
+            self.process_external_events();
         }
+        if let Some(timeout) = timeout() {
+            self.preempt_at.set(Instant::now() + timeout);
+        }
+        Ok(slept)
     }
 
     pub(crate) fn io_scheduler(&self) -> &Rc<IoScheduler> {

@@ -16,13 +16,13 @@ pub(super) const WRITE_BEHIND_BYTES: usize = 256 << 10;
 impl LogState {
     /// Batches that are nowhere durable yet, if the log has no others that are not.
     fn fresh(&self) -> Option<std::ops::Range<usize>> {
-        // From the end: there are few, and thousands before them.
-        let new = self.tail.iter().rev().take_while(|b| b.base_offset >= self.durable_end);
+        // From the end: there are few, and thousands before them. Those that were written but not
+        // synced are not looked at: what follows them has to wait for their sync, or be left out.
+        let dirty = self.tail.iter().rev().take(self.dirty);
+        let new = dirty.take_while(|b| b.base_offset >= self.durable_end);
         let from = self.tail.len() - new.count();
         let first = self.tail.get(from)?;
-        // What was written but not synced has to be synced first, or left out.
-        let follows = first.base_offset == self.durable_end;
-        (follows && from >= self.tail.len() - self.dirty).then_some(from..self.tail.len())
+        (first.base_offset == self.durable_end).then_some(from..self.tail.len())
     }
 
     /// Whether there are batches that the journal can make durable: few bytes that follow what is

@@ -8,7 +8,7 @@ use glommio::{LocalExecutorBuilder, Placement};
 
 use super::mesh::{self, Mesh, MeshSeed};
 use super::tasks::panic_text;
-use super::{alarms, ShardId, Shutdown, TaskQueue};
+use super::{ShardId, Shutdown, TaskQueue};
 
 /// Bytes that each shard registers with the kernel unless the configuration says otherwise.
 pub(super) const IO_MEMORY_BYTES: usize = 1 << 20;
@@ -202,7 +202,6 @@ where
         foreground: TaskQueue::foreground(),
         background: TaskQueue::background(),
     };
-    alarms::start(context.foreground);
     let ended = AssertUnwindSafe((shard.main)(context)).catch_unwind().await;
     // One shard that ends takes the others with it: half a broker would answer half its clients.
     shard.shutdown.request();

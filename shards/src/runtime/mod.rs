@@ -1,7 +1,6 @@
 //! The thread-per-core runtime: starts one pinned executor per shard, connects the shards by a
 //! mesh of mailboxes, and stops them in order. Nothing outside this crate names glommio.
 
-mod alarms;
 mod budget;
 mod engine;
 mod gate;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use glommio::{Latency, Shares, TaskQueueHandle};
 
-use super::{alarms, Gate};
+use super::Gate;
 
 /// A class of work on one shard with its share of the core. Lives on its shard.
 #[derive(Clone, Copy)]
@@ -30,8 +30,9 @@ impl<T> Task<T> {
 /// Clients' requests, against which background work is throttled ten to one.
 const FOREGROUND_SHARES: usize = 1000;
 const BACKGROUND_SHARES: usize = 100;
-/// How long a foreground task may wait behind others before the executor prefers it.
-const FOREGROUND_LATENCY: Duration = alarms::SPACING;
+/// How long tasks run, while foreground ones are among them, before the executor looks for what has
+/// completed meanwhile. It costs a system call at most.
+const FOREGROUND_LATENCY: Duration = Duration::from_millis(1);
 
 impl TaskQueue {
     pub(super) fn foreground() -> Self {

@@ -92,6 +92,14 @@ bitflags::bitflags! {
         const CQSIZE    = 1 << 3;
         const CLAMP     = 1 << 4;
         const ATTACH_WQ = 1 << 5;
+        /// Completions interrupt nobody: they are posted when the kernel is entered.
+        const COOP_TASKRUN = uring_sys::IORING_SETUP_COOP_TASKRUN;
+        /// The submission ring tells when completions are kept back.
+        const TASKRUN_FLAG = uring_sys::IORING_SETUP_TASKRUN_FLAG;
+        /// Only the thread that makes the ring submits to it.
+        const SINGLE_ISSUER = uring_sys::IORING_SETUP_SINGLE_ISSUER;
+        /// Completions are posted when that thread asks for them.
+        const DEFER_TASKRUN = uring_sys::IORING_SETUP_DEFER_TASKRUN;
     }
 }
 
@@ -157,6 +165,49 @@ impl IoUring {
                 ring: ring.assume_init(),
             })
         }
+    }
+
+    /// Creates a ring for the calling thread alone, whose completions interrupt it as little
+    /// as this kernel can: not at all from 6.1 on, seldom from 5.19 on.
+    pub fn for_one_thread(entries: u32) -> io::Result<IoUring> {
+        let cooperative = SetupFlags::COOP_TASKRUN | SetupFlags::TASKRUN_FLAG;
+        let deferred = SetupFlags::SINGLE_ISSUER | SetupFlags::DEFER_TASKRUN | SetupFlags::TASKRUN_FLAG;
+        for flags in [deferred, cooperative] {
+            match IoUring::new_with_flags(entries, flags, SetupFeatures::empty()) {
+                Err(error) if error.raw_os_error() == Some(libc::EINVAL) => continue,
+                other => return other,
+            }
+        }
+        IoUring::new(entries)
+    }
+
+    /// Submits what is prepared and sleeps until there is a completion or `timeout` has
+    /// passed. Returns how many were submitted.
+    pub fn submit_and_sleep(&mut self, timeout: Option<Duration>) -> io::Result<u32> {
+        let ts = timeout.map(|timeout| uring_sys::__kernel_timespec {
+            tv_sec: timeout.as_secs() as _,
+            tv_nsec: timeout.subsec_nanos() as _,
+        });
+        let ts = ts.as_ref().map_or(ptr::null(), |ts| ts as *const _);
+        if self.ring.features & uring_sys::IORING_FEAT_EXT_ARG == 0 {
+            let submitted = self.submit_sqes()?;
+            let _ = self.inner_wait_for_cqes(1, ts).map(|_| ());
+            return Ok(submitted);
+        }
+        match resultify(unsafe { uring_sys::io_uring_submit_and_sleep(&mut self.ring, ts) }) {
+            Err(error) if error.raw_os_error() == Some(libc::ETIME) => Ok(0),
+            other => other,
+        }
+    }
+
+    /// Whether the kernel keeps completions back until it is entered.
+    pub fn has_completions_to_post(&mut self) -> bool {
+        unsafe { uring_sys::io_uring_has_completions_to_post(&mut self.ring) != 0 }
+    }
+
+    /// Has the kernel post the completions that it keeps back.
+    pub fn post_completions(&mut self) -> io::Result<()> {
+        resultify(unsafe { uring_sys::io_uring_post_completions(&mut self.ring) }).map(|_| ())
     }
 
     /// Returns the `SubmissionQueue` part of the `IoUring`.

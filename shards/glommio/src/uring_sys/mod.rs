@@ -70,6 +70,10 @@ pub const IORING_SETUP_SQ_AFF: libc::c_uint = 1 << 2; /* sq_thread_cpu is valid 
 pub const IORING_SETUP_CQSIZE: libc::c_uint = 1 << 3; /* app defines CQ size */
 pub const IORING_SETUP_CLAMP: libc::c_uint = 1 << 4; /* clamp SQ/CQ ring sizes */
 pub const IORING_SETUP_ATTACH_WQ: libc::c_uint = 1 << 5; /* attach to existing wq */
+pub const IORING_SETUP_COOP_TASKRUN: libc::c_uint = 1 << 8; /* no interrupts for completions */
+pub const IORING_SETUP_TASKRUN_FLAG: libc::c_uint = 1 << 9; /* the SQ ring tells of completions kept back */
+pub const IORING_SETUP_SINGLE_ISSUER: libc::c_uint = 1 << 12; /* one thread submits */
+pub const IORING_SETUP_DEFER_TASKRUN: libc::c_uint = 1 << 13; /* completions are posted when that thread waits */
 
 // cqe.flags
 pub const IORING_CQE_BUFFER_SHIFT: libc::c_uint = 1 << 0;
@@ -98,6 +102,7 @@ pub const IORING_FEAT_RW_CUR_POS: libc::__u32 = 1 << 3;
 pub const IORING_FEAT_CUR_PERSONALITY: libc::__u32 = 1 << 4;
 pub const IORING_FEAT_FAST_POLL: libc::__u32 = 1 << 5;
 pub const IORING_FEAT_POLL_32BITS: libc::__u32 = 1 << 6;
+pub const IORING_FEAT_EXT_ARG: libc::__u32 = 1 << 8;
 
 // io_uring_register opcodes and arguments
 pub const IORING_REGISTER_BUFFERS: libc::c_uint = 0;
@@ -658,6 +663,18 @@ extern "C" {
 
     #[link_name = "rust_io_uring_prep_remove_buffers"]
     pub fn io_uring_prep_remove_buffers(sqe: *mut io_uring_sqe, nr: libc::c_int, bgid: libc::c_int);
+
+    #[link_name = "rust_io_uring_submit_and_sleep"]
+    pub fn io_uring_submit_and_sleep(
+        ring: *mut io_uring,
+        ts: *const __kernel_timespec,
+    ) -> libc::c_int;
+
+    #[link_name = "rust_io_uring_has_completions_to_post"]
+    pub fn io_uring_has_completions_to_post(ring: *mut io_uring) -> libc::c_int;
+
+    #[link_name = "rust_io_uring_post_completions"]
+    pub fn io_uring_post_completions(ring: *mut io_uring) -> libc::c_int;
 
     #[link_name = "rust_io_uring_sq_ready"]
     pub fn io_uring_sq_ready(ring: *mut io_uring) -> libc::c_uint;
