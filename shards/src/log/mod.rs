@@ -10,6 +10,8 @@
 mod aborted;
 pub mod batch;
 mod behind;
+#[doc(hidden)]
+pub mod bench;
 mod blocks;
 mod checked;
 mod checkpoints;
