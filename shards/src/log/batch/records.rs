@@ -61,17 +61,37 @@ fn skip_bytes(body: &mut &[u8], may_be_null: bool) -> Option<()> {
     Some(())
 }
 
-/// A zigzag varint, as records use them; at most ten bytes.
+/// A zigzag varint, as records use them; at most ten bytes. Nearly all are of one byte or two: deltas,
+/// and lengths of what is small.
+#[inline]
 pub fn take_varint(bytes: &mut &[u8]) -> Option<i64> {
+    match **bytes {
+        [one, ref rest @ ..] if one < 0x80 => {
+            *bytes = rest;
+            Some(zigzag(u64::from(one)))
+        }
+        [one, two, ref rest @ ..] if two < 0x80 => {
+            *bytes = rest;
+            Some(zigzag(u64::from(one & 0x7f) | u64::from(two) << 7))
+        }
+        _ => take_long_varint(bytes),
+    }
+}
+
+fn take_long_varint(bytes: &mut &[u8]) -> Option<i64> {
     let mut value: u64 = 0;
     for (index, &byte) in bytes.iter().take(10).enumerate() {
         value |= u64::from(byte & 0x7f) << (7 * index);
         if byte & 0x80 == 0 {
             *bytes = &bytes[index + 1..];
-            return Some((value >> 1) as i64 ^ -((value & 1) as i64));
+            return Some(zigzag(value));
         }
     }
     None
+}
+
+fn zigzag(value: u64) -> i64 {
+    (value >> 1) as i64 ^ -((value & 1) as i64)
 }
 
 /// The bytes of a batch's records, undone.
