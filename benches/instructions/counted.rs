@@ -14,7 +14,7 @@ use corelane_shards::log::bench::{
 };
 use corelane_shards::log::LogState;
 use gungraun::{
-    library_benchmark, library_benchmark_group, main, Callgrind, EventKind, LibraryBenchmarkConfig,
+    library_benchmark, library_benchmark_group, main, Callgrind, LibraryBenchmarkConfig,
 };
 
 use super::inputs::{
@@ -177,7 +177,7 @@ library_benchmark_group!(name = checksums, benchmarks = [checksum]);
 main!(
     config = LibraryBenchmarkConfig::default()
         .env("GLIBC_TUNABLES", PLAIN_MEMCPY)
-        .tool(Callgrind::default().format([EventKind::Ir]));
+        .tool(Callgrind::with_args(["--cache-sim=no"]));
     library_benchmark_groups = produces, fetches, checksums
 );
 

@@ -89,7 +89,7 @@ fn version_of(tool: &str) -> anyhow::Result<String> {
 fn count() -> anyhow::Result<BTreeMap<String, u64>> {
     let output = Command::new(std::env::current_exe()?)
         .env(COUNT, "1")
-        .args(["--output-format=json", "--nocapture=no"])
+        .args(["--bench", "--output-format=json", "--nocapture=no"])
         .stderr(std::process::Stdio::inherit())
         .output()
         .context("cannot run the benchmarks")?;
@@ -111,8 +111,6 @@ fn count() -> anyhow::Result<BTreeMap<String, u64>> {
 fn instructions_of(summary: &Value) -> Option<(String, u64)> {
     let function = summary.get("function_name")?.as_str()?;
     let case = summary.get("id")?.as_str()?;
-    let total = summary.pointer("/profiles/0/summaries/total/summary/Callgrind/Ir/values")?;
-    // The new value is alone, or first of a pair with the last run's.
-    let new = total.get("Left").or_else(|| total.get("Both")?.get(0))?;
-    Some((format!("{function}.{case}"), new.get("Int")?.as_u64()?))
+    let metrics = summary.pointer("/profiles/0/data/total/metrics/Ir/values/new")?;
+    Some((format!("{function}.{case}"), metrics.as_u64()?))
 }
