@@ -7,13 +7,18 @@ use anyhow::{bail, Context, Result};
 
 use crate::connection::Connection;
 use crate::wire::list_offsets::End;
-use crate::wire::{batch, create_topics, list_offsets, metadata, produce, WireError};
+use crate::wire::{
+    batch, create_partitions, create_topics, list_offsets, metadata, produce, WireError,
+};
 
 /// A new topic settles within milliseconds, one of ten thousand partitions on a slow disk within a
 /// minute; longer than this is a fault.
 const SETTLE_LIMIT: Duration = Duration::from_secs(120);
 /// How long a topic that should be there may stay unknown.
 const FIND_LIMIT: Duration = Duration::from_secs(2);
+/// Kafka refuses to make 10,000 partitions in one request, as more than its controller's log takes
+/// at once.
+const MOST_AT_ONCE: u32 = 5_000;
 const SETTLE_PAUSE: Duration = Duration::from_millis(10);
 
 /// A topic whose partitions all have leaders.
@@ -64,9 +69,21 @@ impl Topic {
         settings: &[(String, String)],
     ) -> Result<Self> {
         let mut connection = Connection::open(bootstrap)?;
-        let (id, frame) = connection.call(create_topics::request(name, partitions, settings))?;
+        let first = partitions.min(MOST_AT_ONCE);
+        let (id, frame) = connection.call(create_topics::request(name, first, settings))?;
         create_topics::parse(frame, id)?;
-        let topic = Self::look_up(&mut connection, name, SETTLE_LIMIT)?;
+        let mut topic = Self::look_up(&mut connection, name, SETTLE_LIMIT)?;
+        let mut wanted = first;
+        while wanted < partitions && topic.leaders.len() == wanted as usize {
+            wanted = partitions.min(wanted + MOST_AT_ONCE);
+            let (id, frame) = connection.call(create_partitions::request(name, wanted))?;
+            create_partitions::parse(frame, id)?;
+            let deadline = Instant::now() + SETTLE_LIMIT;
+            while topic.leaders.len() != wanted as usize && Instant::now() < deadline {
+                thread::sleep(SETTLE_PAUSE);
+                topic = Self::look_up(&mut connection, name, SETTLE_LIMIT)?;
+            }
+        }
         if topic.leaders.len() != partitions as usize {
             bail!(
                 "topic {name} has {} partitions, not {partitions}; name another topic",

@@ -6,6 +6,7 @@
 
 pub mod batch;
 pub mod content;
+pub mod create_partitions;
 pub mod create_topics;
 pub mod decoder;
 pub mod delete_topics;
