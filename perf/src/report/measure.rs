@@ -222,6 +222,7 @@ impl Bench {
             write_bytes: BLOCK_BYTES as u64,
             durability: Durability::Dsync,
             blocks,
+            writers: 1,
             seconds: self.seconds,
             json: false,
         })?;
