@@ -5,6 +5,7 @@ mod consume;
 mod outcome;
 mod produce;
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -138,10 +139,20 @@ fn run(workload: &Workload, topic: &str, target: &Target, limits: &Limits) -> Re
     let calls = target.pid.filter(|_| target.count_system_calls).and_then(SystemCalls::count);
     let broker_before = target.pid.map(ProcessSample::read).transpose()?;
     let client_before = ProcessSample::of_self()?;
+    let drained = AtomicBool::new(false);
     let (produced, consumed) = thread::scope(|scope| {
-        let reading: Vec<_> =
-            readers.iter_mut().map(|reader| scope.spawn(|| reader.read(&finish))).collect();
-        let produced = producers.as_mut().map(|producers| producers.run());
+        let reading: Vec<_> = readers
+            .iter_mut()
+            .map(|reader| {
+                scope.spawn(|| {
+                    let reading = reader.read(&finish);
+                    // Producers are measured while all read: what comes after is another load.
+                    drained.store(workload.drains(), Ordering::Relaxed);
+                    reading
+                })
+            })
+            .collect();
+        let produced = producers.as_mut().map(|producers| producers.run(&drained));
         let tail = workload.consume.as_ref().is_some_and(|consume| consume.from == From::Tail);
         let produced = produced.transpose();
         if tail {

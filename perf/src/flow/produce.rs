@@ -1,7 +1,7 @@
 //! Producers: as fast as answers come, or on schedule whatever the broker does.
 
 use std::num::NonZeroU64;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -85,8 +85,9 @@ impl Producers {
         }
     }
 
-    /// Sends until the time or the bytes are used up, and waits for all answers.
-    pub fn run(&mut self) -> Result<Flow> {
+    /// Sends until the time or the bytes are used up, or with a schedule until `enough`, and waits for
+    /// all answers.
+    pub fn run(&mut self, enough: &AtomicBool) -> Result<Flow> {
         match self {
             Self::Closed { work, answers, batch, time, requests } => {
                 let (Tally { requests, latencies }, elapsed) =
@@ -102,7 +103,8 @@ impl Producers {
                 })
             }
             Self::Open { producers, rate, burst, time, requests, base } => {
-                on_schedule(producers, *rate, *burst, *time, *requests, *base)
+                let schedule = (*rate, *burst, *time);
+                on_schedule(producers, schedule, *requests, *base, enough)
             }
         }
     }
@@ -167,11 +169,10 @@ struct Sent {
 
 fn on_schedule(
     producers: &mut [OnSchedule],
-    rate: f64,
-    burst: u32,
-    time: Duration,
+    (rate, burst, time): (f64, u32, Duration),
     requests: u64,
     base: Instant,
+    enough: &AtomicBool,
 ) -> Result<Flow> {
     let connections = producers.len();
     let batch = producers.first().context("no connection")?.batch.clone();
@@ -185,7 +186,7 @@ fn on_schedule(
             .map(|(number, producer)| {
                 let schedule = whole.share(number, connections);
                 let schedule = schedule.at_most((requests / connections as u64).max(1));
-                scope.spawn(move || producer.run(schedule, stop, base))
+                scope.spawn(move || producer.run(schedule, stop, base, enough))
             })
             .collect();
         threads
@@ -217,7 +218,13 @@ const UNKNOWN: u64 = u64::MAX;
 impl OnSchedule {
     /// A thread sends, this one receives. Answers come in the order of the requests, so the number
     /// of an answer tells when its request was due. A last request of another kind marks the end.
-    fn run(&mut self, schedule: Schedule, stop: Instant, base: Instant) -> Result<Sent> {
+    fn run(
+        &mut self,
+        schedule: Schedule,
+        stop: Instant,
+        base: Instant,
+        enough: &AtomicBool,
+    ) -> Result<Sent> {
         let sender = self.connection.sender()?;
         let total = AtomicU64::new(UNKNOWN);
         let Self { connection, heads, batch } = self;
@@ -226,7 +233,7 @@ impl OnSchedule {
             let total = &total;
             let sending = scope.spawn(move || {
                 let mut sending = Sending { sender, heads, batch, base, late: Latencies::new() };
-                sending.run(schedule, stop, total)?;
+                sending.run(schedule, stop, enough, total)?;
                 Ok::<_, anyhow::Error>(sending.late)
             });
             for number in 0.. {
@@ -241,10 +248,14 @@ impl OnSchedule {
         })?;
         let requests = total.load(Ordering::Acquire);
         let ended = Instant::now();
-        for number in requests..schedule.count {
+        let due = match enough.load(Ordering::Relaxed) {
+            true => requests,
+            false => schedule.count,
+        };
+        for number in requests..due {
             latencies.record(ended.saturating_duration_since(schedule.due(number)));
         }
-        Ok(Sent { requests, latencies, late, unsent: schedule.count - requests })
+        Ok(Sent { requests, latencies, late, unsent: due - requests })
     }
 }
 
@@ -257,14 +268,20 @@ struct Sending<'a> {
 }
 
 impl Sending<'_> {
-    fn run(&mut self, schedule: Schedule, stop: Instant, total: &AtomicU64) -> Result<()> {
+    fn run(
+        &mut self,
+        schedule: Schedule,
+        stop: Instant,
+        enough: &AtomicBool,
+        total: &AtomicU64,
+    ) -> Result<()> {
         // The default slack lets the kernel wake us 50 µs late.
         rustix::thread::set_current_timer_slack(NonZeroU64::new(1)).context("timer slack")?;
         let mut sent = 0;
         while sent < schedule.count {
             let due = schedule.due(sent);
             let now = Instant::now();
-            if now >= stop {
+            if now >= stop || enough.load(Ordering::Relaxed) {
                 break;
             }
             if due > now {
