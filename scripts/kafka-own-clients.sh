@@ -2,7 +2,7 @@
 # The performance tools that come with Kafka's own clients, against Corelane and against Apache Kafka
 # in turn, so that no figure rests on the client of this repository alone:
 #
-#   scripts/kafka-own-clients.sh --dir /mnt/nvme0 [--pairs 3] [--records 2000000] [--record-size 1024]
+#   scripts/kafka-own-clients.sh --dir /mnt/nvme0 [--pairs 3] [--records 2000000] [--record-size 1024] [--warm-up 10]
 #
 # Java: kafka-producer-perf-test and kafka-consumer-perf-test. librdkafka: rdkafka_performance where it
 # is installed, else a loop over Python's confluent_kafka, which is librdkafka too. KAFKA names Kafka's
@@ -10,7 +10,7 @@
 set -euo pipefail
 
 cd "$(dirname "$0")/.."
-pairs=3 records=2000000 size=1024 acks=all dir=
+pairs=3 records=2000000 size=1024 acks=all warm_up=10 dir=
 while [ $# -gt 0 ]; do
     case $1 in
         --dir) dir=$2 ;;
@@ -18,6 +18,7 @@ while [ $# -gt 0 ]; do
         --records) records=$2 ;;
         --record-size) size=$2 ;;
         --acks) acks=$2 ;;
+        --warm-up) warm_up=$2 ;;
         *) echo "kafka-own-clients.sh: $1 is not known; see its head" >&2; exit 2 ;;
     esac
     shift 2
@@ -77,19 +78,22 @@ PROPERTIES
     fi
     broker=$!
     await
-    java -cp "$classes" org.apache.kafka.tools.TopicCommand --bootstrap-server "127.0.0.1:$port" \
-        --create --topic perf --partitions 8 --replication-factor 1 >/dev/null 2>&1
+    local topic
+    for topic in perf warm-up; do
+        java -cp "$classes" org.apache.kafka.tools.TopicCommand --bootstrap-server "127.0.0.1:$port" \
+            --create --topic "$topic" --partitions 8 --replication-factor 1 >/dev/null 2>&1
+    done
 }
 
-java_produce() {
-    java -cp "$classes" org.apache.kafka.tools.ProducerPerformance --topic perf --num-records "$1" \
+java_produce() { # records, topic
+    java -cp "$classes" org.apache.kafka.tools.ProducerPerformance --topic "$2" --num-records "$1" \
         --record-size "$size" --throughput -1 --producer-props "bootstrap.servers=127.0.0.1:$port" \
         "acks=$acks" 2>/dev/null | tail -n 1
 }
 
-java_consume() {
+java_consume() { # records, topic
     java -cp "$classes" org.apache.kafka.tools.ConsumerPerformance --bootstrap-server "127.0.0.1:$port" \
-        --topic perf --messages "$1" --timeout 60000 2>/dev/null | tail -n 1 |
+        --topic "$2" --messages "$1" --timeout 60000 2>/dev/null | tail -n 1 |
         awk -F', ' '{ printf "%s MB in %s to %s: %s MB/s, %s records/s (fetching alone: %s MB/s)\n", $3, $1, $2, $4, $6, $9 }'
 }
 
@@ -152,10 +156,16 @@ echo "$records records of $size bytes, 8 partitions, acks=$acks, each side's def
 for pair in $(seq "$pairs"); do
     for side in corelane kafka; do
         start "$side"
-        java_produce $((records / 10)) >/dev/null # warm-up
+        # The same load for a while, not counted: a Java virtual machine compiles meanwhile.
+        began=$SECONDS
+        while :; do
+            java_produce $((records / 4)) warm-up >/dev/null
+            java_consume $((records / 4)) warm-up >/dev/null
+            [ $((SECONDS - began)) -lt "$warm_up" ] || break
+        done
         before=$(cpu)
-        echo "$pair $side java produce: $(java_produce "$records")"
-        echo "$pair $side java consume: $(java_consume "$records")"
+        echo "$pair $side java produce: $(java_produce "$records" perf)"
+        echo "$pair $side java consume: $(java_consume "$records" perf)"
         echo "$pair $side librdkafka $(rdkafka produce)"
         echo "$pair $side librdkafka $(rdkafka consume)"
         echo "$pair $side broker CPU: $(awk -v a="$before" -v b="$(cpu)" 'BEGIN { print b - a }') s"
