@@ -30,6 +30,23 @@ pub fn free_address() -> Result<String> {
     Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.to_string())
 }
 
+/// A command on these cores (as `taskset -c` takes them) or on all, that the kernel ends when this
+/// process is killed, so that no broker goes on alone.
+pub fn held(program: &[String], cpus: Option<&str>) -> Command {
+    let mut words = Vec::new();
+    let can_be_held = Command::new("setpriv").arg("--version").output().is_ok();
+    if can_be_held {
+        words.extend(["setpriv", "--pdeathsig", "KILL"]);
+    }
+    if let Some(cpus) = cpus {
+        words.extend(["taskset", "-c", cpus]);
+    }
+    words.extend(program.iter().map(String::as_str));
+    let mut command = Command::new(words.first().copied().unwrap_or_default());
+    command.args(words.iter().skip(1));
+    command
+}
+
 /// A running broker. Dropping it kills it; [`Broker::stop`] asks it to stop.
 #[derive(Debug)]
 pub struct Broker {

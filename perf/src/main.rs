@@ -55,7 +55,7 @@ enum Command {
     /// Run one of the workloads (see `workloads/`) on a broker that is there
     Run(flow::command::RunArgs),
     /// Compare Corelane with Apache Kafka: both started in turn, every workload on both
-    Compare(compare::CompareArgs),
+    Compare(Box<compare::CompareArgs>),
     /// Write a comparison's report again, from its results.json
     Render(compare::RenderArgs),
     #[command(subcommand, hide = true)]

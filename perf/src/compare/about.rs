@@ -16,6 +16,9 @@ pub struct About {
     pub machine: Machine,
     pub corelane: SideAbout,
     pub kafka: SideAbout,
+    /// None where it was not there.
+    #[serde(default)]
+    pub nats: Option<SideAbout>,
     pub seconds: f64,
     pub warm_up_seconds: f64,
     pub most_bytes: u64,

@@ -62,12 +62,39 @@ pub struct CompareArgs {
     /// Count the brokers' system calls, by `perf stat`
     #[arg(long)]
     pub count_system_calls: bool,
+    /// NATS' program, for the workloads that name it as a side; they go without where it is not there
+    #[arg(long, default_value = "nats-server")]
+    pub nats: PathBuf,
+    /// One short pair of everything, in less than ten minutes: whether it all works, no figures to
+    /// keep
+    #[arg(long, conflicts_with_all = ["pairs", "seconds", "warm_up", "bytes"])]
+    pub quick: bool,
+    /// Go on with the comparison in --out: only what is not there is taken. What a killed run left in
+    /// the directories is removed
+    #[arg(long)]
+    pub resume: bool,
+    /// Begin nothing new after so many minutes; the report has what is there
+    #[arg(long)]
+    pub minutes: Option<f64>,
     /// Do not run the bare programs
     #[arg(long)]
     pub no_ceiling: bool,
-    /// Where report.html, results.json and results.csv go
+    /// Where the reports go: report.html, RESULTS.md and its plots, results.json, results.csv
     #[arg(long, default_value = "comparison")]
     pub out: PathBuf,
+}
+
+impl CompareArgs {
+    /// What `--quick` stands for.
+    pub fn resolved(mut self) -> Self {
+        if self.quick {
+            self.pairs = 1;
+            self.seconds = 2.0;
+            self.warm_up = 2.0;
+            self.bytes = 512 << 20;
+        }
+        self
+    }
 }
 
 /// Arguments of `render`.
@@ -75,7 +102,11 @@ pub struct CompareArgs {
 pub struct RenderArgs {
     /// A comparison's results.json
     pub results: PathBuf,
-    /// Where report.html, results.json and results.csv go
+    /// Where the reports go
     #[arg(long, default_value = "comparison")]
     pub out: PathBuf,
+    /// Only write this Markdown file, its plots as SVG files in a directory of the same name beside
+    /// it; what somebody wrote at its end by hand stays
+    #[arg(long)]
+    pub markdown: Option<PathBuf>,
 }

@@ -12,7 +12,7 @@ pub fn write(results: &Results) -> Result<String> {
         let name = measured.workload.name.as_str();
         for (number, pair) in (1..).zip(&measured.pairs) {
             let number = number.to_string();
-            for side in Side::BOTH {
+            for side in Side::ALL {
                 let Some(run) = pair.side(side) else { continue };
                 for figure in FIGURES {
                     let Some(value) = (figure.of)(run) else { continue };
@@ -26,6 +26,10 @@ pub fn write(results: &Results) -> Result<String> {
                         &value,
                     ])?;
                 }
+            }
+            for (bare, value) in &pair.bare {
+                let value = value.to_string();
+                writer.write_record([name, &number, "bare", bare.name(), bare.unit(), &value])?;
             }
             if let Some(ceiling) = pair.ceiling {
                 let value = ceiling.mb_per_second.to_string();

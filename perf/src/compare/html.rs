@@ -4,10 +4,12 @@ use anyhow::Result;
 use maud::{html, Markup, PreEscaped, DOCTYPE};
 
 use super::about::{About, SideAbout};
+use super::goals;
 use super::plots;
-use super::results::{Figure, Measured, Results, Side, CPU_PER_GB, FIGURES};
+use super::results::{Figure, Measured, Results, Side, BOTH, CPU_PER_GB, FIGURES};
 use super::table::{number, spread, times};
 use crate::size::human_bytes;
+use crate::stats::Spread;
 use crate::workload::{Rate, Settings, Workload};
 
 const STYLE: &str = "
@@ -28,7 +30,7 @@ pub fn page(results: &Results) -> Result<Markup> {
     for measured in &results.workloads {
         workloads.push(workload(measured)?);
     }
-    let overview = PreEscaped(plots::ratios(results)?);
+    let overview = PreEscaped(plots::shrinking(&plots::ratios(results)?));
     Ok(html! {
         (DOCTYPE)
         html lang="en" {
@@ -47,6 +49,8 @@ pub fn page(results: &Results) -> Result<Markup> {
                         ul { @for failure in &results.failures { li { (failure) } } }
                     }
                 }
+                h2 { "Goals" }
+                (goals_table(results))
                 h2 { "How many times better Corelane is" }
                 p.small {
                     "In the figure that each workload is about, on a scale where twice and half are \
@@ -112,7 +116,7 @@ fn summary(results: &Results) -> Markup {
                     tr {
                         td { a href=(format!("#{}", measured.workload.name)) { (measured.workload.title) } }
                         td { (figure.name) ", " (figure.unit) }
-                        @for side in Side::BOTH {
+                        @for side in BOTH {
                             td.n { (spread(measured.spread(side, &figure), figure.digits.min(2))) }
                         }
                         (ratio(measured, &figure))
@@ -122,6 +126,27 @@ fn summary(results: &Results) -> Markup {
                     }
                 }
             }
+        }
+    }
+}
+
+fn goals_table(results: &Results) -> Markup {
+    html! {
+        table {
+            thead { tr {
+                th { "what" } th { "goal" } th.n { "reached" } th { "" } th { "from" }
+            } }
+            tbody { @for row in goals::rows(results) {
+                tr {
+                    td { (row.what) } td { (row.goal) } td.n { (row.reached_text()) }
+                    td { @match row.met {
+                        Some(true) => span.ahead { "met" },
+                        Some(false) => span.behind { "missed" },
+                        None => "not measured",
+                    } }
+                    td { small { (row.from) } }
+                }
+            } }
         }
     }
 }
@@ -147,28 +172,34 @@ fn workload(measured: &Measured) -> Result<Markup> {
         plots::latency(measured)?,
         plots::figure(measured, &CPU_PER_GB)?,
     ];
+    let sides: Vec<Side> = Side::ALL.into_iter().filter(|&side| measured.has(side)).collect();
     Ok(html! {
         h2 id=(name) { (title) }
         p.why { (why.trim()) }
         p.small { (load(measured)) }
-        div.plots { @for plot in drawn.into_iter().flatten() { div { (PreEscaped(plot)) } } }
+        div.plots { @for plot in drawn.into_iter().flatten() { div { (PreEscaped(plots::shrinking(&plot))) } } }
         table {
-            thead { tr { th { "figure" } th.n { "Corelane" } th.n { "Kafka" } th.n { "ratio" } } }
+            thead { tr { th { "figure" } @for side in &sides { th.n { (side.name()) } } th.n { "ratio" } } }
             tbody { @for figure in FIGURES {
-                @if Side::BOTH.iter().any(|&side| !measured.values(side, figure).is_empty()) {
+                @if sides.iter().any(|&side| !measured.values(side, figure).is_empty()) {
                     tr {
                         td { (figure.name) ", " (figure.unit) }
-                        @for side in Side::BOTH { td.n { (spread(measured.spread(side, figure), figure.digits)) } }
+                        @for &side in &sides { td.n { (spread(measured.spread(side, figure), figure.digits)) } }
                         (ratio(measured, figure))
                     }
                 }
+            } }
+        }
+        @if !measured.workload.bare.is_empty() {
+            ul.small { @for &bare in &measured.workload.bare {
+                li { (bare.name()) ", " (bare.unit()) ": " (spread(Spread::of(&measured.bare(bare)), 3)) }
             } }
         }
         details {
             summary { "Every value" }
             table {
                 @for figure in FIGURES {
-                    @for side in Side::BOTH {
+                    @for &side in &sides {
                         @let values = measured.values(side, figure);
                         @if !values.is_empty() {
                             tr {
@@ -184,7 +215,7 @@ fn workload(measured: &Measured) -> Result<Markup> {
 }
 
 /// The load in one sentence.
-fn load(measured: &Measured) -> String {
+pub fn load(measured: &Measured) -> String {
     let workload = &measured.workload;
     let mut parts = vec![format!("partitions: {}", workload.partitions)];
     if let Some(backlog) = &workload.backlog {
@@ -248,6 +279,7 @@ fn about(about: &About) -> Markup {
             }
             (side(Side::Corelane, &about.corelane))
             (side(Side::Kafka, &about.kafka))
+            @if let Some(nats) = &about.nats { (side(Side::Nats, nats)) }
         }
     }
 }

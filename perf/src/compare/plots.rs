@@ -11,6 +11,7 @@ use crate::stats::Spread;
 
 const CORELANE: RGBColor = RGBColor(0x1f, 0x6f, 0xb4);
 const KAFKA: RGBColor = RGBColor(0xd9, 0x6b, 0x1c);
+const NATS: RGBColor = RGBColor(0x2f, 0x8f, 0x5b);
 const CEILING: RGBColor = RGBColor(0x80, 0x80, 0x80);
 const INK: RGBColor = RGBColor(0x33, 0x33, 0x33);
 const FAINT: RGBColor = RGBColor(0xe4, 0xe4, 0xe4);
@@ -22,6 +23,7 @@ fn color(side: Side) -> RGBColor {
     match side {
         Side::Corelane => CORELANE,
         Side::Kafka => KAFKA,
+        Side::Nats => NATS,
     }
 }
 
@@ -40,9 +42,21 @@ fn svg(size: (u32, u32), draw: impl FnOnce(&Area<'_>) -> Result<(), String>) -> 
         let area = SVGBackend::with_string(&mut text, size).into_drawing_area();
         draw(&area).and_then(|()| area.present().map_err(told)).map_err(anyhow::Error::msg)?;
     }
-    // So that it shrinks with a narrow window.
-    let from = format!("width=\"{}\" height=\"{}\"", size.0, size.1);
-    Ok(text.replacen(&from, &format!("class=\"plot\" style=\"max-width:{}px\"", size.0), 1))
+    Ok(text)
+}
+
+/// The plot for a page: it shrinks with a narrow window.
+pub fn shrinking(svg: &str) -> String {
+    let end = svg.find('>').unwrap_or(svg.len());
+    let attribute = |name: &str| {
+        let (_, rest) = svg[..end].split_once(&format!(" {name}=\""))?;
+        rest.split_once('"').map(|(value, _)| value)
+    };
+    let (Some(width), Some(height)) = (attribute("width"), attribute("height")) else {
+        return svg.to_owned();
+    };
+    let from = format!("width=\"{width}\" height=\"{height}\"");
+    svg.replacen(&from, &format!("class=\"plot\" style=\"max-width:{width}px\""), 1)
 }
 
 fn told(error: impl std::fmt::Display) -> String {
@@ -107,7 +121,7 @@ type Column = (&'static str, RGBColor, Vec<f64>);
 
 /// The figure on both sides: bars are medians, dots runs. The ceiling beside them where it is MB/s.
 pub fn figure(measured: &Measured, figure: &Figure) -> Result<Option<String>> {
-    let mut columns: Vec<Column> = Side::BOTH
+    let mut columns: Vec<Column> = Side::ALL
         .iter()
         .map(|&side| (side.name(), color(side), measured.values(side, figure)))
         .collect();
@@ -194,7 +208,9 @@ fn nines(quantile: f64) -> f64 {
 /// Latency by percentile: thin lines are runs, the thick one their median. None without latencies.
 pub fn latency(measured: &Measured) -> Result<Option<String>> {
     let sides: Vec<(Side, Vec<_>)> =
-        Side::BOTH.iter().map(|&side| (side, measured.curves(side))).collect();
+        Side::ALL.iter().map(|&side| (side, measured.curves(side))).collect();
+    let sides: Vec<(Side, Vec<_>)> =
+        sides.into_iter().filter(|(_, curves)| !curves.is_empty()).collect();
     let points =
         sides.iter().flat_map(|(_, curves)| curves.iter().flat_map(|profile| profile.curve.iter()));
     let (mut low, mut high, mut last) = (f64::MAX, 0.0f64, 1.0f64);
@@ -241,7 +257,7 @@ pub fn latency(measured: &Measured) -> Result<Option<String>> {
                 .draw_series(LineSeries::new(points, color(*side).stroke_width(3)))
                 .map_err(told)?;
         }
-        for (at, side) in Side::BOTH.iter().enumerate() {
+        for (at, (side, _)) in sides.iter().enumerate() {
             let y = 46 + 16 * at as i32;
             area.draw(&Rectangle::new([(76, y - 2), (92, y + 2)], color(*side).filled()))
                 .map_err(told)?;

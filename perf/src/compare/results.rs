@@ -1,30 +1,18 @@
 //! What a comparison found, as it is kept: every value of every run.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use super::about::About;
 use crate::flow::{Flow, Outcome};
 use crate::stats::{LatencySummary, Profile, Spread};
-use crate::workload::{From, Workload};
+use crate::workload::{Bare, From, Workload};
 
-/// The two that are compared.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Side {
-    Corelane,
-    Kafka,
-}
+pub use crate::workload::Side;
 
-impl Side {
-    pub const BOTH: [Self; 2] = [Self::Corelane, Self::Kafka];
-
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Corelane => "Corelane",
-            Self::Kafka => "Kafka",
-        }
-    }
-}
+/// The two that ratios are taken of.
+pub const BOTH: [Side; 2] = [Side::Corelane, Side::Kafka];
 
 /// Everything a comparison says.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -49,7 +37,12 @@ pub struct Measured {
 pub struct Pair {
     pub corelane: Option<Run>,
     pub kafka: Option<Run>,
+    #[serde(default)]
+    pub nats: Option<Run>,
     pub ceiling: Option<CeilingRun>,
+    /// What the bare measures came to, in their units.
+    #[serde(default)]
+    pub bare: BTreeMap<Bare, f64>,
 }
 
 /// One side, one run.
@@ -58,6 +51,9 @@ pub struct Run {
     pub outcome: Outcome,
     /// From starting the process to its first answer.
     pub start_ms: f64,
+    /// Resident a moment later, with nothing in it.
+    #[serde(default)]
+    pub idle_rss_bytes: Option<u64>,
     /// How long it took after the run until the kernel had written all to the disk.
     pub flush_seconds: f64,
     /// Whether the machine's caches were dropped before.
@@ -82,6 +78,14 @@ pub struct Figure {
     /// Whether one side can be ahead in it; else it only tells how the others came about.
     pub compared: bool,
     pub of: fn(&Run) -> Option<f64>,
+}
+
+impl Figure {
+    /// How many times better one value is than the other; none where one of them is nothing.
+    pub fn times_better(&self, value: f64, than: f64) -> Option<f64> {
+        let (over, under) = if self.more_is_better { (value, than) } else { (than, value) };
+        (under > 0.0 && over > 0.0).then(|| over / under)
+    }
 }
 
 fn produced(run: &Run) -> Option<&Flow> {
@@ -133,7 +137,7 @@ const fn told(
 
 pub const PRODUCED: Figure =
     rate("produced", "MB/s", 1, |run| Some(produced(run)?.mb_per_second()));
-const PRODUCED_RECORDS: Figure =
+pub const PRODUCED_RECORDS: Figure =
     rate("produced", "records/s", 0, |run| Some(produced(run)?.records_per_second()));
 const ANSWERS: Figure =
     rate("produce answers", "/s", 0, |run| Some(produced(run)?.requests_per_second()));
@@ -144,10 +148,24 @@ pub const PRODUCE_P99: Figure =
 pub const FETCH_P99: Figure = cost("fetch p99", "ms", 3, |run| Some(fetch(run)?.p99_us / 1e3));
 pub const END_TO_END_P99: Figure =
     cost("end to end p99", "ms", 3, |run| Some(end_to_end(run)?.p99_us / 1e3));
-const END_TO_END_P999: Figure =
+pub const END_TO_END_P999: Figure =
     cost("end to end p99.9", "ms", 3, |run| Some(end_to_end(run)?.p999_us / 1e3));
 pub const CPU_PER_GB: Figure =
     cost("broker CPU", "s/GB", 3, |run| run.outcome.broker_cpu_seconds_per_gb());
+
+pub const PRODUCE_P50: Figure =
+    cost("produce p50", "ms", 3, |run| Some(request(run)?.p50_us / 1e3));
+pub const END_TO_END_P50: Figure =
+    cost("end to end p50", "ms", 3, |run| Some(end_to_end(run)?.p50_us / 1e3));
+pub const END_TO_END_P9999: Figure =
+    cost("end to end p99.99", "ms", 3, |run| Some(end_to_end(run)?.p9999_us / 1e3));
+pub const PEAK: Figure = cost("resident at most, since the start", "MiB", 0, |run| {
+    Some(run.outcome.broker.as_ref()?.peak_rss_bytes as f64 / f64::from(1 << 20))
+});
+pub const START: Figure = cost("start to first answer", "ms", 0, |run| Some(run.start_ms));
+pub const IDLE: Figure = cost("resident when empty", "MiB", 1, |run| {
+    run.idle_rss_bytes.map(|bytes| bytes as f64 / f64::from(1 << 20))
+});
 
 /// All figures, in the order of the report.
 pub const FIGURES: &[Figure] = &[
@@ -159,7 +177,7 @@ pub const FIGURES: &[Figure] = &[
     PRODUCED_RECORDS,
     ANSWERS,
     CONSUMED,
-    cost("produce p50", "ms", 3, |run| Some(request(run)?.p50_us / 1e3)),
+    PRODUCE_P50,
     PRODUCE_P99,
     cost("produce p99.9", "ms", 3, |run| Some(request(run)?.p999_us / 1e3)),
     cost("produce p99.99", "ms", 3, |run| Some(request(run)?.p9999_us / 1e3)),
@@ -173,17 +191,15 @@ pub const FIGURES: &[Figure] = &[
     }),
     cost("fetch p50", "ms", 3, |run| Some(fetch(run)?.p50_us / 1e3)),
     FETCH_P99,
-    cost("end to end p50", "ms", 3, |run| Some(end_to_end(run)?.p50_us / 1e3)),
+    END_TO_END_P50,
     END_TO_END_P99,
     END_TO_END_P999,
-    cost("end to end p99.99", "ms", 3, |run| Some(end_to_end(run)?.p9999_us / 1e3)),
+    END_TO_END_P9999,
     cost("end to end max", "ms", 1, |run| Some(end_to_end(run)?.max_us / 1e3)),
     CPU_PER_GB,
     cost("broker CPU", "s", 2, |run| Some(run.outcome.broker.as_ref()?.cpu_seconds)),
     told("client CPU", "s", 2, |run| Some(run.outcome.client.cpu_seconds)),
-    cost("resident at most, since the start", "MiB", 0, |run| {
-        Some(run.outcome.broker.as_ref()?.peak_rss_bytes as f64 / f64::from(1 << 20))
-    }),
+    PEAK,
     cost("context switches", "/MB", 1, |run| {
         let switches = run.outcome.broker.as_ref()?.switches?;
         per_mb(switches.voluntary + switches.involuntary, run)
@@ -198,7 +214,8 @@ pub const FIGURES: &[Figure] = &[
         let flows = [produced(run), consumed(run)].into_iter().flatten();
         flows.map(|flow| flow.seconds).max_by(f64::total_cmp)
     }),
-    cost("start to first answer", "ms", 0, |run| Some(run.start_ms)),
+    START,
+    IDLE,
 ];
 
 fn per_mb(count: u64, run: &Run) -> Option<f64> {
@@ -211,6 +228,7 @@ impl Pair {
         match side {
             Side::Corelane => self.corelane.as_ref(),
             Side::Kafka => self.kafka.as_ref(),
+            Side::Nats => self.nats.as_ref(),
         }
     }
 
@@ -218,6 +236,7 @@ impl Pair {
         match side {
             Side::Corelane => self.corelane = Some(run),
             Side::Kafka => self.kafka = Some(run),
+            Side::Nats => self.nats = Some(run),
         }
     }
 }
@@ -253,6 +272,23 @@ impl Measured {
         self.pairs.iter().filter_map(|pair| (figure.of)(pair.side(side)?)).collect()
     }
 
+    /// Whether any run of the side is there.
+    pub fn has(&self, side: Side) -> bool {
+        self.pairs.iter().any(|pair| pair.side(side).is_some())
+    }
+
+    /// Pairs with all their sides.
+    pub fn whole_pairs(&self) -> usize {
+        let whole =
+            |pair: &&Pair| self.workload.sides.iter().all(|&side| pair.side(side).is_some());
+        self.pairs.iter().filter(whole).count()
+    }
+
+    /// The values of a bare measure.
+    pub fn bare(&self, bare: Bare) -> Vec<f64> {
+        self.pairs.iter().filter_map(|pair| pair.bare.get(&bare).copied()).collect()
+    }
+
     pub fn spread(&self, side: Side, figure: &Figure) -> Option<Spread> {
         Spread::of(&self.values(side, figure))
     }
@@ -269,9 +305,7 @@ impl Measured {
         let ratio = |pair: &Pair| {
             let corelane = (figure.of)(pair.corelane.as_ref()?)?;
             let kafka = (figure.of)(pair.kafka.as_ref()?)?;
-            let (over, under) =
-                if figure.more_is_better { (corelane, kafka) } else { (kafka, corelane) };
-            (under > 0.0 && over > 0.0).then(|| over / under)
+            figure.times_better(corelane, kafka)
         };
         self.pairs.iter().filter_map(ratio).collect()
     }
@@ -282,12 +316,16 @@ impl Measured {
 
     /// The side's part of the bare program's MB/s, within each pair.
     pub fn of_the_ceiling(&self, side: Side) -> Option<Spread> {
+        Spread::of(&self.parts_of_the_ceiling(side))
+    }
+
+    pub fn parts_of_the_ceiling(&self, side: Side) -> Vec<f64> {
         let flow = |run: &Run| produced(run).or(consumed(run)).map(Flow::mb_per_second);
         let part = |pair: &Pair| {
             let ceiling = pair.ceiling?.mb_per_second;
             (ceiling > 0.0).then(|| Some(flow(pair.side(side)?)? / ceiling))?
         };
-        Spread::of(&self.pairs.iter().filter_map(part).collect::<Vec<_>>())
+        self.pairs.iter().filter_map(part).collect()
     }
 
     /// What [`Self::curves`] are of.
@@ -313,6 +351,10 @@ impl Measured {
 }
 
 impl Results {
+    pub fn workload(&self, name: &str) -> Option<&Measured> {
+        self.workloads.iter().find(|measured| measured.workload.name == name)
+    }
+
     /// Where Kafka is ahead, by the median: workload, figure and how many times.
     pub fn kafka_ahead(&self) -> Vec<(&str, &'static str, f64)> {
         const TELLING: [Figure; 8] = [

@@ -4,12 +4,13 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{ensure, Context, Result};
+use anyhow::{bail, ensure, Context, Result};
 use tempfile::TempDir;
 
 use super::about::SideAbout;
+use super::nats;
 use super::results::Side;
-use crate::broker::{free_address, Broker};
+use crate::broker::{free_address, held, Broker};
 use crate::workload::{Settings, Workload};
 
 /// What Kafka's documentation recommends for the virtual machine, beside the heap.
@@ -58,6 +59,7 @@ pub struct Sides {
     pub class_path: String,
     pub heap: String,
     pub kafka_settings: Settings,
+    pub nats: PathBuf,
     /// Cores of the broker, as `taskset -c` takes them.
     pub cpus: Option<String>,
     /// Both get all of them.
@@ -69,6 +71,7 @@ pub struct Sides {
 pub struct Node {
     broker: Option<Broker>,
     program: Vec<String>,
+    cpus: Option<String>,
     address: String,
     dirs: Vec<TempDir>,
 }
@@ -140,6 +143,7 @@ impl Sides {
                 ),
                 settings: self.kafka_broker(),
             },
+            Side::Nats => nats::about(&self.nats).unwrap_or_default(),
         }
     }
 
@@ -168,14 +172,10 @@ impl Sides {
         let program = match side {
             Side::Corelane => self.set_up_corelane(&dirs, &address, workload)?,
             Side::Kafka => self.set_up_kafka(&dirs, &address, workload)?,
+            Side::Nats => bail!("NATS has a start of its own"),
         };
-        let program = match &self.cpus {
-            Some(cpus) => {
-                ["taskset", "-c", cpus].map(str::to_owned).into_iter().chain(program).collect()
-            }
-            None => program,
-        };
-        let mut node = Node { broker: None, program, address, dirs };
+        let cpus = self.cpus.clone();
+        let mut node = Node { broker: None, program, cpus, address, dirs };
         node.launch()?;
         Ok(node)
     }
@@ -258,8 +258,7 @@ fn toml_value(text: &str) -> String {
 
 impl Node {
     fn launch(&mut self) -> Result<()> {
-        let mut command = Command::new(&self.program[0]);
-        command.args(&self.program[1..]);
+        let command = held(&self.program, self.cpus.as_deref());
         let log = self.dirs[0].path().join("broker.log");
         self.broker = Some(Broker::spawn(command, self.address.clone(), &log)?);
         Ok(())

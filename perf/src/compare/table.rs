@@ -5,6 +5,7 @@ use std::fmt;
 use comfy_table::presets::UTF8_FULL_CONDENSED;
 use comfy_table::{Cell, CellAlignment, Color, ContentArrangement, Table};
 
+use super::goals;
 use super::results::{Figure, Measured, Results, Side, CPU_PER_GB};
 use crate::stats::Spread;
 
@@ -22,6 +23,14 @@ impl fmt::Display for Terminal<'_> {
             about.machine.processor, about.machine.cores, about.machine.kernel, about.corelane.version, about.kafka.version,
         )?;
         writeln!(f, "{}", table(results))?;
+        for row in goals::rows(results) {
+            let met = match row.met {
+                Some(true) => "met   ",
+                Some(false) => "MISSED",
+                None => continue,
+            };
+            writeln!(f, "{met}  {}: {}, reached {}", row.what, row.goal, row.reached_text())?;
+        }
         for failure in &results.failures {
             writeln!(f, "failed: {failure}")?;
         }

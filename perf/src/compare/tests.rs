@@ -41,7 +41,13 @@ fn run(mb: u64, p50_us: u64) -> Run {
         system_calls: None,
         client: used(0.1),
     };
-    Run { outcome, start_ms: 50.0, flush_seconds: 0.0, caches_dropped: false }
+    Run {
+        outcome,
+        start_ms: 50.0,
+        idle_rss_bytes: Some(40 << 20),
+        flush_seconds: 0.0,
+        caches_dropped: false,
+    }
 }
 
 fn results() -> Results {
@@ -49,7 +55,9 @@ fn results() -> Results {
     let pair = |corelane, kafka| Pair {
         corelane: Some(run(corelane, 100)),
         kafka: Some(run(kafka, 50)),
+        nats: None,
         ceiling,
+        bare: Default::default(),
     };
     let measured = Measured {
         workload: workload("a-b"),
@@ -144,4 +152,38 @@ fn numbers_are_grouped() {
     assert_eq!(table::number(1_234_567.891, 1), "1\u{202f}234\u{202f}567.9");
     assert_eq!(table::number(-1234.0, 0), "-1\u{202f}234");
     assert_eq!(table::number(999.0, 0), "999");
+}
+
+#[test]
+fn markdown_has_goals_and_plots_beside_it_and_keeps_what_is_written_by_hand() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("RESULTS.md");
+    let mut results = results();
+    results.workloads[0].workload.name = "produce-1k-acks-1".into();
+    markdown::write(&results, &path).unwrap();
+    let text = fs::read_to_string(&path).unwrap();
+    assert!(text.contains("| ≥ 2.5× Kafka | 3.00 (3.00–3.00) × | met |"), "{text}");
+    assert!(text.contains("| ≥ 0.8 of the ceiling | 0.60 (0.60–1.20) × | **missed** |"), "{text}");
+    let plot = fs::read_to_string(dir.path().join("results/produce-1k-acks-1-figure.svg")).unwrap();
+    assert!(plot.starts_with("<svg width="));
+    fs::write(&path, text + "Why it is so.\n").unwrap();
+    markdown::write(&results, &path).unwrap();
+    assert!(fs::read_to_string(&path).unwrap().ends_with("Why it is so.\n"));
+}
+
+#[test]
+fn resumed_comparison_has_what_was_taken_and_refuses_other_lengths() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut earlier = results();
+    let mut other = earlier.workloads[0].clone();
+    other.workload.name = "other".into();
+    earlier.workloads.push(other);
+    save(&earlier, dir.path()).unwrap();
+    let mut now = results();
+    now.workloads[0].pairs.clear();
+    now.failures.clear();
+    resume::go_on(&mut now, dir.path()).unwrap();
+    assert_eq!(now.workloads, earlier.workloads);
+    now.about.seconds += 1.0;
+    assert!(resume::go_on(&mut now, dir.path()).is_err());
 }

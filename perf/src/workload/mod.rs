@@ -31,6 +31,15 @@ pub struct Workload {
     pub partitions: u32,
     #[serde(default)]
     pub ceiling: Ceiling,
+    /// Who takes it; a workload that is compared with another one is for Corelane alone.
+    #[serde(default = "both")]
+    pub sides: Vec<Side>,
+    /// Bare measures that are taken in each pair.
+    #[serde(default)]
+    pub bare: Vec<Bare>,
+    /// The workload it is compared with, and run right after.
+    #[serde(default)]
+    pub beside: Option<String>,
     /// Settings of the topic on both sides.
     #[serde(default)]
     pub topic: Settings,
@@ -51,6 +60,65 @@ pub struct SideSettings {
     pub topic: Settings,
     #[serde(default)]
     pub broker: Settings,
+}
+
+/// The brokers that are compared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Side {
+    Corelane,
+    Kafka,
+    /// NATS JetStream; only for loads that its protocol has.
+    Nats,
+}
+
+impl Side {
+    pub const ALL: [Self; 3] = [Self::Corelane, Self::Kafka, Self::Nats];
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Corelane => "Corelane",
+            Self::Kafka => "Kafka",
+            Self::Nats => "NATS",
+        }
+    }
+}
+
+fn both() -> Vec<Side> {
+    vec![Side::Corelane, Side::Kafka]
+}
+
+/// What the machine does without a broker.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Bare {
+    /// 100 bytes there and back over the loopback: p50 in ms.
+    Echo,
+    /// A direct `O_DSYNC` write of 4 KiB, one at a time: p50 in ms.
+    DurableWrite,
+    /// A thousand files with such a write in flight each: writes a second.
+    DurableWrites,
+    /// Direct sequential reads of files on the same file system, by fio: MB/s.
+    Fio,
+}
+
+impl Bare {
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Echo => "bare echo, p50",
+            Self::DurableWrite => "bare O_DSYNC write, p50",
+            Self::DurableWrites => "1,000 bare O_DSYNC writes in flight",
+            Self::Fio => "fio, direct reads",
+        }
+    }
+
+    pub fn unit(self) -> &'static str {
+        match self {
+            Self::Echo | Self::DurableWrite => "ms",
+            Self::DurableWrites => "/s",
+            Self::Fio => "MB/s",
+        }
+    }
 }
 
 /// The bare program whose figure stands beside the brokers'.
@@ -228,6 +296,10 @@ impl Workload {
             Some(consume) => self.check_consume(consume)?,
             None => ensure!(self.backlog.is_none(), "[backlog] is for [consume]"),
         }
+        ensure!(self.sides.contains(&Side::Corelane), "sides has to name corelane");
+        if self.sides.contains(&Side::Nats) {
+            self.check_for_nats()?;
+        }
         match self.ceiling {
             Ceiling::None => {}
             Ceiling::Written | Ceiling::Durable => ensure!(
@@ -238,6 +310,18 @@ impl Workload {
                 ensure!(self.produce.is_none(), "this ceiling is for consuming alone");
             }
         }
+        Ok(())
+    }
+
+    /// NATS has no batches, keys or partitions, and our load on it is a closed loop.
+    fn check_for_nats(&self) -> Result<()> {
+        let produce = self.produce.as_ref().context("NATS is for [produce] alone")?;
+        let plain = self.consume.is_none()
+            && self.partitions == 1
+            && produce.rate.is_none()
+            && produce.key_bytes == 0
+            && produce.compression == Compression::None;
+        ensure!(plain, "NATS is for plain records to one partition, as fast as answers come");
         Ok(())
     }
 
@@ -292,7 +376,8 @@ impl Workload {
     }
 }
 
-/// Reads the workloads of a directory in the order of their names: those named, or all.
+/// Reads the workloads of a directory in the order of their names, those that are compared with each
+/// other side by side: those named, or all.
 pub fn read_all(dir: &Path, only: &[String]) -> Result<Vec<Workload>> {
     let mut paths = Vec::new();
     let entries = fs::read_dir(dir).with_context(|| format!("cannot list {}", dir.display()))?;
@@ -316,7 +401,9 @@ pub fn read_all(dir: &Path, only: &[String]) -> Result<Vec<Workload>> {
             || path.file_stem().is_some_and(|stem| only.iter().any(|name| stem == name.as_str()))
     };
     let workloads = paths.iter().filter(wanted).map(|path| Workload::read(path));
-    let workloads = workloads.collect::<Result<Vec<_>>>()?;
+    let mut workloads = workloads.collect::<Result<Vec<_>>>()?;
+    let group = |workload: &Workload| workload.beside.clone().unwrap_or(workload.name.clone());
+    workloads.sort_by_cached_key(|workload| (group(workload), workload.name.clone()));
     ensure!(!workloads.is_empty(), "{} holds no workload", dir.display());
     Ok(workloads)
 }
