@@ -55,13 +55,15 @@ fn writes(dir: &Path, writers: u32, seconds: f64) -> DurableArgs {
 }
 
 fn fio(dir: &Path, seconds: f64) -> Result<f64> {
+    // fio leaves the files that it has made.
+    let dir = tempfile::Builder::new().prefix("corelane-perf-").tempdir_in(dir)?;
     let output = Command::new("fio")
         .args(["--name=cold", "--rw=read", "--bs=1M", "--direct=1", "--ioengine=io_uring"])
         .args(["--iodepth=4", "--group_reporting", "--output-format=json"])
         .arg(format!("--numjobs={READ_FILES}"))
         .arg(format!("--size={}M", READ_MIB / READ_FILES))
         .arg(format!("--runtime={}", seconds.ceil().max(1.0)))
-        .arg(format!("--directory={}", dir.display()))
+        .arg(format!("--directory={}", dir.path().display()))
         .output()?;
     ensure!(
         output.status.success(),
