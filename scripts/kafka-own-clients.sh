@@ -118,10 +118,11 @@ except ImportError:
     sys.exit("neither rdkafka_performance nor Python's confluent_kafka is there")
 
 what, address, records, size, acks = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4]), sys.argv[5]
+common = {"bootstrap.servers": address, "enable.metrics.push": False}
 began = time.monotonic()
 if what == "produce":
     failed = []
-    producer = ck.Producer({"bootstrap.servers": address, "acks": acks, "queue.buffering.max.messages": 500000,
+    producer = ck.Producer({**common, "acks": acks, "queue.buffering.max.messages": 500000,
                             "delivery.report.only.error": True, "error_cb": failed.append})
     value = bytes(size)
     for _ in range(records):
@@ -135,7 +136,7 @@ if what == "produce":
     if failed:
         sys.exit(f"{len(failed)} failed, the first: {failed[0]}")
 else:
-    consumer = ck.Consumer({"bootstrap.servers": address, "group.id": "perf-rd", "auto.offset.reset": "earliest",
+    consumer = ck.Consumer({**common, "group.id": "perf-rd", "auto.offset.reset": "earliest",
                             "enable.auto.commit": False})
     consumer.subscribe(["perf"])
     got = 0
