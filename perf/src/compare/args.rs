@@ -6,6 +6,9 @@ use clap::Args;
 
 use crate::size::{parse_bytes, parse_setting};
 
+/// After so many a quick comparison begins nothing new: what goes on then has another to end.
+const QUICK_MINUTES: f64 = 9.0;
+
 /// Arguments of `compare`.
 #[derive(Debug, Clone, Args)]
 pub struct CompareArgs {
@@ -92,6 +95,7 @@ impl CompareArgs {
             self.seconds = 2.0;
             self.warm_up = 2.0;
             self.bytes = 512 << 20;
+            self.minutes = self.minutes.or(Some(QUICK_MINUTES));
         }
         self
     }
