@@ -28,11 +28,12 @@ pub fn go_on(results: &mut Results, out: &Path) -> Result<()> {
         then.warm_up_seconds,
         then.most_bytes
     );
-    let mut note = format!("{NOTE}, the first of which began {}", then.began);
+    let part = then.notes.iter().find(|note| note.starts_with(NOTE)).cloned();
+    now.notes =
+        vec![part.unwrap_or_else(|| format!("{NOTE}, the first of which began {}.", then.began))];
     if now.corelane.version != then.corelane.version {
-        note += &format!("; there Corelane was {}", then.corelane.version);
+        now.notes.push(format!("{NOTE}, an earlier one with {}.", then.corelane.version));
     }
-    now.notes = vec![note + "."];
     for measured in earlier.workloads {
         let name = &measured.workload.name;
         match results.workloads.iter_mut().find(|m| &m.workload.name == name) {
