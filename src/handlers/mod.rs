@@ -41,6 +41,7 @@ mod metadata;
 mod offset_commit;
 mod offset_fetch;
 mod offset_for_leader_epoch;
+mod otlp;
 pub mod produce;
 mod repeated;
 pub(crate) mod route;

@@ -12,11 +12,11 @@ use kafka_protocol::messages::{
 };
 
 use super::client_instances::{subscription_id, Push, CODECS};
+use super::otlp::{self, OtlpError};
 use super::RequestContext;
 use crate::clock::now_ms;
 use crate::config::client_metrics::{Client, Wanted};
 use crate::metadata::kafka_uuid;
-use crate::wire::otlp::{self, OtlpError};
 use crate::wire::{ErrorCode, StrBytes, Uuid};
 
 /// Who reads what clients report filters for it.

@@ -3,7 +3,7 @@
 //! `header` reads the request header; `apis` is the one table of what is served; `shape` proves
 //! that a request's counts and lengths fit its frame before the `kafka-protocol` crate decodes it
 //! (whose decoders reserve memory for whatever count a client claims); `produce` and `fetch` are
-//! codecs of our own that copy no record; `otlp` is what clients report of themselves.
+//! codecs of our own that copy no record.
 
 mod admin_shapes;
 #[cfg(test)]
@@ -15,7 +15,6 @@ mod error;
 pub mod features;
 pub mod fetch;
 mod header;
-pub mod otlp;
 pub mod produce;
 mod reader;
 mod shape;
