@@ -183,6 +183,7 @@ where
         .name(&format!("{}-{}", config.name, shard.shard))
         .io_memory(config.io_memory_bytes)
         .spin_before_park(config.spin_before_park)
+        .preempt_timer(TaskQueue::LATENCY)
         .spawn(move || run_shard(shard))
 }
 

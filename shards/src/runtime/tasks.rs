@@ -30,13 +30,13 @@ impl<T> Task<T> {
 /// Clients' requests, against which background work is throttled ten to one.
 const FOREGROUND_SHARES: usize = 1000;
 const BACKGROUND_SHARES: usize = 100;
-/// How long tasks run, while foreground ones are among them, before the executor looks for what has
-/// completed meanwhile. It costs a system call at most.
-const FOREGROUND_LATENCY: Duration = Duration::from_millis(1);
-
 impl TaskQueue {
+    /// How long tasks run before the executor looks for what has completed meanwhile. It costs a
+    /// system call at most.
+    pub(super) const LATENCY: Duration = Duration::from_millis(1);
+
     pub(super) fn foreground() -> Self {
-        TaskQueue::create(FOREGROUND_SHARES, Latency::Matters(FOREGROUND_LATENCY), "foreground")
+        TaskQueue::create(FOREGROUND_SHARES, Latency::Matters(TaskQueue::LATENCY), "foreground")
     }
 
     pub(super) fn background() -> Self {
