@@ -1,4 +1,3 @@
-use std::cell::Cell;
 use std::io;
 use std::rc::Rc;
 use std::time::Duration;
@@ -6,6 +5,8 @@ use std::time::Duration;
 use bytes::{Buf, BytesMut};
 use corelane_shards::net::ReadHalf;
 use corelane_shards::runtime::{timeout, Lease, MemoryBudget};
+
+use crate::handlers::BufferMemory;
 
 /// First and largest size of the buffer that small frames are cut from.
 const SMALL_BUFFER: usize = 4 << 10;
@@ -34,9 +35,8 @@ pub enum FrameError {
 pub struct Frame {
     pub bytes: BytesMut,
     pub lease: Lease,
-    /// Bytes that stay in memory when any part of the frame is kept: all of the buffer it was cut
-    /// from. Whoever keeps one first takes this, for itself and all others of the same buffer.
-    pub memory: Rc<Cell<usize>>,
+    /// What stays in memory when any part of the frame is kept: all of the buffer it was cut from.
+    pub memory: Rc<BufferMemory>,
 }
 
 /// Cuts a connection's bytes into frames.
@@ -44,7 +44,7 @@ pub struct FrameReader {
     read: ReadHalf,
     buffer: BytesMut,
     /// Of `buffer`, as [`Frame::memory`].
-    memory: Rc<Cell<usize>>,
+    memory: Rc<BufferMemory>,
     /// Size of the next buffer.
     buffer_size: usize,
     max_frame: usize,
@@ -88,7 +88,7 @@ impl FrameReader {
             return Ok(Some(Frame { bytes, lease, memory: Rc::clone(&self.memory) }));
         }
         let Some(bytes) = self.large(size).await? else { return Ok(None) };
-        Ok(Some(Frame { bytes, lease, memory: Rc::new(Cell::new(size)) }))
+        Ok(Some(Frame { bytes, lease, memory: Rc::new(BufferMemory::new(size)) }))
     }
 
     /// A frame that is cut out of the shared buffer, together with its neighbours.
@@ -127,7 +127,7 @@ impl FrameReader {
         let mut buffer = BytesMut::with_capacity(size);
         buffer.extend_from_slice(&self.buffer);
         self.buffer = buffer;
-        self.memory = Rc::new(Cell::new(size));
+        self.memory = Rc::new(BufferMemory::new(size));
     }
 
     /// Reads more into the buffer; `false` at the end of the stream.
@@ -157,7 +157,7 @@ impl FrameReader {
     /// Before waiting for a next frame: a buffer that nothing was kept of is given back; what is
     /// left of one that stays in memory anyway is used on, if it is not too much to lie idle.
     fn rest(&mut self) {
-        let kept = self.memory.get() == 0;
+        let kept = self.memory.is_kept();
         if !kept || self.buffer.capacity() > SMALL_BUFFER {
             self.buffer = BytesMut::new();
             self.memory = Rc::default();

@@ -8,6 +8,7 @@ mod alter_configs;
 mod alter_partition_reassignments;
 mod alter_replica_log_dirs;
 mod api_versions;
+mod buffer_memory;
 mod client_instances;
 mod consumer_group_describe;
 mod consumer_group_heartbeat;
@@ -68,6 +69,7 @@ use kafka_protocol::messages::{
     ShareGroupHeartbeatResponse,
 };
 
+pub use buffer_memory::BufferMemory;
 pub use client_instances::ClientInstances;
 pub use fetch_session::FetchSessions;
 pub use share_session::ShareSessions;

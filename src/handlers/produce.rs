@@ -2,13 +2,13 @@
 //! demands since 0.11); idempotent and transactional producers (KIP-98, KIP-890). KIP-467 error
 //! messages.
 
-use std::cell::Cell;
 use std::rc::Rc;
 
 use bytes::BytesMut;
 use corelane_shards::log::batch::{self, BatchError, BatchHeader, Codec};
 use corelane_shards::log::NewBatch;
 
+use super::buffer_memory::BufferMemory;
 use super::route::{locate, Groups};
 use crate::broker::{Routed, Shard};
 use crate::config::{TimestampType, TopicConfig};
@@ -38,12 +38,12 @@ const ABORTABLE_FROM: i16 = 11;
 type Refused = (ErrorCode, String);
 
 /// Checks a request and begins its appends on the owning shards, in the order of the connection.
-/// `memory`: bytes that are held by keeping any part of its frame and were not counted yet.
+/// `memory`: what is held by keeping any part of its frame.
 pub async fn admit(
     shard: &Rc<Shard>,
     version: i16,
     request: ProduceRequest,
-    memory: &Cell<usize>,
+    memory: &BufferMemory,
     now_ms: i64,
 ) -> Admitted {
     let image = shard.image();
@@ -70,8 +70,7 @@ pub async fn admit(
             });
             match checked {
                 Ok((owner, key, bytes)) => {
-                    // The first batch stands for all of the buffer, the others for nothing.
-                    let batch = NewBatch { bytes, memory: memory.take() };
+                    let batch = NewBatch { bytes, memory: memory.charge(owner) };
                     groups.add(owner, place, (key, batch));
                 }
                 Err((code, message)) => {
