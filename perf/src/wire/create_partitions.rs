@@ -1,6 +1,7 @@
 //! CreatePartitions v1.
 
-use super::{Decoder, Encoder, ErrorCode, WireError};
+use super::create_topics::topic_errors;
+use super::{Encoder, WireError};
 
 const API_KEY: i16 = 37;
 const API_VERSION: i16 = 1;
@@ -21,18 +22,7 @@ pub fn request(topic: &str, partitions: u32) -> Vec<u8> {
 
 /// The answer's error.
 pub fn parse(frame: &[u8], correlation_id: i32) -> Result<(), WireError> {
-    let mut decoder = Decoder::response(frame, correlation_id, false)?;
-    decoder.i32()?;
-    for _ in 0..decoder.array_len()? {
-        let topic = decoder.string()?;
-        let code = ErrorCode(decoder.i16()?);
-        let message = decoder.string()?;
-        if code.is_error() {
-            let detail = if message.is_empty() { String::new() } else { format!(": {message}") };
-            return Err(WireError::Refused { subject: format!("topic {topic}"), code, detail });
-        }
-    }
-    Ok(())
+    topic_errors(frame, correlation_id, |_| false)
 }
 
 #[cfg(test)]

@@ -42,13 +42,23 @@ pub fn of_all(topics: &[String], partitions: u32) -> Vec<u8> {
 
 /// The answer's error code; that the topic exists already is not an error here.
 pub fn parse(frame: &[u8], correlation_id: i32) -> Result<(), WireError> {
+    topic_errors(frame, correlation_id, |code| code == ErrorCode::TOPIC_ALREADY_EXISTS)
+}
+
+/// The first error of an answer that has a code and a message for each topic, but for those that
+/// are `fine`.
+pub(super) fn topic_errors(
+    frame: &[u8],
+    correlation_id: i32,
+    fine: impl Fn(ErrorCode) -> bool,
+) -> Result<(), WireError> {
     let mut decoder = Decoder::response(frame, correlation_id, false)?;
     decoder.i32()?;
     for _ in 0..decoder.array_len()? {
         let topic = decoder.string()?;
         let code = ErrorCode(decoder.i16()?);
         let message = decoder.string()?;
-        if code.is_error() && code != ErrorCode::TOPIC_ALREADY_EXISTS {
+        if code.is_error() && !fine(code) {
             let detail = if message.is_empty() { String::new() } else { format!(": {message}") };
             return Err(WireError::Refused { subject: format!("topic {topic}"), code, detail });
         }
