@@ -30,6 +30,7 @@ impl<T> Task<T> {
 /// Clients' requests, against which background work is throttled ten to one.
 const FOREGROUND_SHARES: usize = 1000;
 const BACKGROUND_SHARES: usize = 100;
+
 impl TaskQueue {
     /// How long tasks run before the executor looks for what has completed meanwhile. It costs a
     /// system call at most.
