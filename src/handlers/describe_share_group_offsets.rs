@@ -17,6 +17,7 @@ use kafka_protocol::messages::{
     DescribeShareGroupOffsetsRequest, DescribeShareGroupOffsetsResponse, TopicName,
 };
 
+use super::route::ask_each;
 use super::RequestContext;
 use crate::group::SHARE_STATE_TOPIC;
 use crate::partition::{Operation, Outcome};
@@ -49,19 +50,22 @@ async fn starts(cx: &RequestContext, group: &str) -> Result<Starts, ErrorCode> {
     let image = cx.shard.image();
     let Some(states) = image.by_name(SHARE_STATE_TOPIC) else { return Ok(Starts::new()) };
     let owners: BTreeSet<ShardId> = states.partitions.iter().map(|one| one.shard).collect();
+    let listed = ask_each(
+        cx,
+        owners,
+        || Operation::ListShares(group.to_string()),
+        |outcome| match outcome {
+            Outcome::ListShares(listed) => Some(listed),
+            _ => None,
+        },
+    );
+    let (found, wrong) = listed.await;
+    if let Some(code) = wrong {
+        return Err(code);
+    }
     let mut starts = Starts::new();
-    for owner in owners {
-        let routed = cx.shard.route(owner, Operation::ListShares(group.to_string())).await;
-        let outcome = routed.map_err(|_| ErrorCode::CoordinatorNotAvailable)?.outcome().await;
-        let Some(Outcome::ListShares(listed)) = outcome else {
-            return Err(ErrorCode::CoordinatorNotAvailable);
-        };
-        if listed.is_loading {
-            return Err(ErrorCode::CoordinatorLoadInProgress);
-        }
-        for (key, start) in listed.found {
-            starts.entry(key.topic).or_default().insert(key.index, start);
-        }
+    for (key, start) in found {
+        starts.entry(key.topic).or_default().insert(key.index, start);
     }
     Ok(starts)
 }

@@ -100,6 +100,16 @@ pub async fn ask_owners<T>(
         Advertise::Single => topic.partitions.iter().map(|partition| partition.shard).collect(),
         Advertise::PerShard => BTreeSet::from([cx.shard.id]),
     };
+    ask_each(cx, owners, operation, taken).await
+}
+
+/// What these shards know of everything of a kind, and what was wrong where it is not all.
+pub async fn ask_each<T>(
+    cx: &RequestContext,
+    owners: BTreeSet<ShardId>,
+    operation: impl Fn() -> Operation,
+    taken: impl Fn(Outcome) -> Option<Listed<T>>,
+) -> (Vec<T>, Option<ErrorCode>) {
     let (mut found, mut wrong) = (Vec::new(), None);
     for owner in owners {
         let Ok(routed) = cx.shard.route(owner, operation()).await else {
