@@ -108,6 +108,7 @@ async fn through_logs(
         open_files: 4096,
         journal_file_bytes: if way == Way::Journal { args.journal_mib << 20 } else { 0 },
         journal_batch_bytes: args.journal_batch_bytes,
+        clear_ahead_bytes: 256 << 10,
         recovery_point_bytes: 16 << 20,
         try_again_after: Duration::from_secs(1),
     };

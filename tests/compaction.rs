@@ -5,7 +5,13 @@ mod support;
 use std::collections::BTreeMap;
 use std::io::Write;
 
+use corelane_shards::log::batch::{build, Codec};
+use kafka_protocol::messages::produce_request::{PartitionProduceData, TopicProduceData};
+use kafka_protocol::messages::*;
+use kafka_protocol::protocol::StrBytes;
 use support::{Broker, Setup};
+
+const INVALID_RECORD: i16 = 87;
 
 const SETTINGS: &str = "\"log.cleaner.backoff.ms\" = 20\n\"log.segment.bytes\" = 20000\n\
     \"log.cleaner.min.cleanable.ratio\" = 0.01\n\"log.segment.delete.delay.ms\" = 0";
@@ -95,4 +101,27 @@ fn records_without_a_key_are_refused_and_compression_is_the_topics() {
     assert!(stored < text.len() / 10, "{stored} bytes: {}", String::from_utf8_lossy(&described));
     let read = broker.run(&["consume", "z", "--from-beginning", "--exit-at-end"], b"");
     assert_eq!(read, [text.as_bytes(), b"\n"].concat());
+}
+
+#[test]
+fn records_without_a_key_are_refused_by_name() {
+    let broker = Broker::start(Setup::new("single"));
+    broker.run(&["topic", "create", "t", "--config", "cleanup.policy=compact"], b"");
+    let pairs: [build::Pair; 3] = [(None, Some(b"a")), (Some(b"k"), Some(b"b")), (None, None)];
+    for codec in [Codec::None, Codec::Zstd] {
+        let batch = build::keyed(&pairs, 1_000, None, codec);
+        let partition =
+            PartitionProduceData::default().with_index(0).with_records(Some(batch.into()));
+        let topic = TopicProduceData::default()
+            .with_name(TopicName(StrBytes::from_static_str("t")))
+            .with_partition_data(vec![partition]);
+        let request = ProduceRequest::default().with_acks(-1).with_topic_data(vec![topic]);
+        let answer: ProduceResponse = broker.client().ask(ApiKey::Produce, 9, &request);
+        let answer = &answer.responses[0].partition_responses[0];
+        assert_eq!((answer.error_code, answer.base_offset), (INVALID_RECORD, -1));
+        let said = answer.error_message.as_deref().expect("a message");
+        assert!(said.contains("due to 2 record errors in total"), "{said}");
+        let named: Vec<i32> = answer.record_errors.iter().map(|one| one.batch_index).collect();
+        assert_eq!(named, [0, 2], "{codec:?}");
+    }
 }

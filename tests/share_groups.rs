@@ -19,6 +19,8 @@ const INVALID_REQUEST: i16 = 42;
 const UNKNOWN_MEMBER_ID: i16 = 25;
 const UNKNOWN_TOPIC_ID: i16 = 100;
 const GROUP_ID_NOT_FOUND: i16 = 69;
+const UNKNOWN_TOPIC_OR_PARTITION: i16 = 3;
+const NON_EMPTY_GROUP: i16 = 68;
 const INVALID_RECORD_STATE: i16 = 121;
 const SHARE_SESSION_NOT_FOUND: i16 = 122;
 const INVALID_SHARE_SESSION_EPOCH: i16 = 123;
@@ -310,5 +312,89 @@ fn where_a_group_is_can_be_asked() {
         drop(member);
         let broker = broker.crash_and_restart();
         assert_eq!(ask(&broker, "queue", None), [(t(), topic, vec![(0, 7)])]);
+    }
+}
+
+/// Codes of the whole, and of each partition of `t` and of a topic that is not there.
+fn set_starts(client: &mut Raw, starts: &[(i32, i64)]) -> (i16, Vec<i16>) {
+    use kafka_protocol::messages::alter_share_group_offsets_request::{
+        AlterShareGroupOffsetsRequestPartition as Partition,
+        AlterShareGroupOffsetsRequestTopic as Topic,
+    };
+    let partition = |(index, start): &(i32, i64)| {
+        Partition::default().with_partition_index(*index).with_start_offset(*start)
+    };
+    let partitions: Vec<Partition> = starts.iter().map(partition).collect();
+    let topics = ["t", "none"].map(|name| {
+        Topic::default().with_topic_name(TopicName(text(name))).with_partitions(partitions.clone())
+    });
+    let request = AlterShareGroupOffsetsRequest::default()
+        .with_group_id(GroupId(text("queue")))
+        .with_topics(topics.to_vec());
+    let answer: AlterShareGroupOffsetsResponse =
+        client.ask(ApiKey::AlterShareGroupOffsets, 0, &request);
+    let codes = answer.responses.iter().flat_map(|topic| &topic.partitions);
+    (answer.error_code, codes.map(|partition| partition.error_code).collect())
+}
+
+/// Codes of the whole, and of `t` and a topic that is not there.
+fn forget_starts(client: &mut Raw) -> (i16, Vec<i16>) {
+    use kafka_protocol::messages::delete_share_group_offsets_request::DeleteShareGroupOffsetsRequestTopic as Topic;
+    let topics = ["t", "none"].map(|name| Topic::default().with_topic_name(TopicName(text(name))));
+    let request = DeleteShareGroupOffsetsRequest::default()
+        .with_group_id(GroupId(text("queue")))
+        .with_topics(topics.to_vec());
+    let answer: DeleteShareGroupOffsetsResponse =
+        client.ask(ApiKey::DeleteShareGroupOffsets, 0, &request);
+    (answer.error_code, answer.responses.iter().map(|topic| topic.error_code).collect())
+}
+
+#[test]
+fn a_group_without_members_can_be_sent_elsewhere_and_made_to_forget() {
+    for mode in MODES {
+        let (broker, topic) = broker(mode, "");
+        produce(&broker, 10);
+        let mut client = broker.client();
+        // Who is not there is told of, beside the topic that is not there either.
+        assert_eq!(
+            set_starts(&mut client, &[(0, 3)]),
+            (GROUP_ID_NOT_FOUND, vec![UNKNOWN_TOPIC_OR_PARTITION, GROUP_ID_NOT_FOUND])
+        );
+        assert_eq!(forget_starts(&mut client), (GROUP_ID_NOT_FOUND, vec![]));
+        join(&mut client, "a");
+        let mut member = Member::new(&broker, "a", topic);
+        assert_eq!(member.take(100), [(0, 9, 1)]);
+        assert_eq!(member.say(&[(0, 4, ACCEPT), (7, 7, ACCEPT)]), 0);
+        assert_eq!(
+            set_starts(&mut client, &[(0, 3)]),
+            (NON_EMPTY_GROUP, vec![UNKNOWN_TOPIC_OR_PARTITION, NON_EMPTY_GROUP])
+        );
+        assert_eq!(forget_starts(&mut client), (NON_EMPTY_GROUP, vec![]));
+        assert_eq!(heartbeat(&mut client, "a", -1, &[]).error_code, 0);
+        let unknown = UNKNOWN_TOPIC_OR_PARTITION;
+        assert_eq!(
+            set_starts(&mut client, &[(0, 3), (5, 3)]),
+            (0, vec![unknown, unknown, 0, unknown])
+        );
+        // What it had begun with the member that is gone ended with that.
+        assert_eq!(Member::new(&broker, "b", topic).take(100), [(3, 9, 1)]);
+        assert_eq!(set_starts(&mut client, &[(0, 6)]).0, 0);
+        drop(member);
+        let broker = broker.crash_and_restart_in_place();
+        let mut client = broker.client();
+        support::eventually("the coordinator is there", || forget_starts(&mut client).0 == 0);
+        let mut member = Member::new(&broker, "c", topic);
+        assert_eq!(member.take(100), [(0, 9, 1)], "from the start again, in {mode}");
+        assert_eq!(member.say(&[(0, 9, ACCEPT)]), 0);
+        drop(member);
+        assert_eq!(set_starts(&mut client, &[(0, -1)]).0, 0);
+        assert_eq!(Member::new(&broker, "d", topic).take(100), [(0, 9, 1)]);
+        assert_eq!(set_starts(&mut client, &[(0, 8)]).0, 0);
+        let broker = broker.crash_and_restart();
+        let mut member = Member::new(&broker, "e", topic);
+        support::eventually("it begins where it was sent, after a crash", || {
+            let fetched = member.fetch(500, 0, &[]);
+            fetched.error_code == 0 && parts(&fetched) == [(8, 9, 1)]
+        });
     }
 }

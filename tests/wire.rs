@@ -274,6 +274,12 @@ fn every_api_answers_in_every_version_it_is_advertised_for() {
                     DescribeShareGroupOffsetsRequest::default(),
                     DescribeShareGroupOffsetsResponse
                 ),
+                ApiKey::AlterShareGroupOffsets => {
+                    ask!(AlterShareGroupOffsetsRequest::default(), AlterShareGroupOffsetsResponse)
+                }
+                ApiKey::DeleteShareGroupOffsets => {
+                    ask!(DeleteShareGroupOffsetsRequest::default(), DeleteShareGroupOffsetsResponse)
+                }
                 ApiKey::ShareFetch => ask!(ShareFetchRequest::default(), ShareFetchResponse),
                 ApiKey::ShareAcknowledge => {
                     ask!(ShareAcknowledgeRequest::default(), ShareAcknowledgeResponse)

@@ -116,6 +116,7 @@ pub fn produce_response(partitions: usize) -> ProduceResponse {
         base_offset: 1_000_000,
         log_append_time_ms: -1,
         log_start_offset: 0,
+        record_errors: Vec::new(),
         error_message: None,
         current_leader: None,
     };

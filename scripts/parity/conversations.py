@@ -119,6 +119,44 @@ def scenario_share_two_members(s):
     s.ask("DeleteGroups", 2, GroupsNames=["both"])
 
 
+def scenario_share_elsewhere(s):
+    """Where a group begins is set (to where it is: Kafka sets nothing) and forgotten, when nobody is in it."""
+    topic, group = "shared-elsewhere", "elsewhere"
+    s.topics([topic])
+    produce(s, topic, records.batch([b"%d" % n for n in range(6)]))
+
+    def begin(offset, *topics):
+        places = [{"PartitionIndex": index, "StartOffset": offset} for index in (0, 7)]
+        named = [{"TopicName": name, "Partitions": places} for name in topics]
+        s.ask("AlterShareGroupOffsets", 0, patient=True, GroupId=group, Topics=named)
+
+    def forget(*topics):
+        named = [{"TopicName": name} for name in topics]
+        s.ask("DeleteShareGroupOffsets", 0, patient=True, GroupId=group, Topics=named)
+
+    def where():
+        s.ask("DescribeShareGroupOffsets", 0, Groups=[{"GroupId": group, "Topics": None}])
+
+    forget(topic)
+    one = ShareMember(s, group, "AAAAAAAAAAAAAAAAAAAACQ", topic)
+    one.join()
+    one.fetch()
+    one.fetch()
+    one.acknowledge([(0, 1, [ACCEPT])])
+    forget(topic)
+    one.fetch(epoch=-1)
+    s.ask("ShareGroupHeartbeat", 1, patient=True, GroupId=group, MemberId=one.member, MemberEpoch=-1)
+    begin(2, topic, "nowhere")
+    begin(2, "nowhere")
+    where()
+    forget("nowhere", topic)
+    where()
+    forget(topic)
+    forget()
+    s.ask("DeleteGroups", 2, GroupsNames=[group])
+    forget(topic)
+
+
 def scenario_share_read_committed(s):
     """Aborted records and markers are skipped by a share group that reads what is committed."""
     s.topics(["shared-txn"])

@@ -218,9 +218,9 @@ TEMPLATES = {
         "Topics": [{"Name": "alpha"}], "ResponsePartitionLimit": 10, "Cursor": None}),
     "DescribeShareGroupOffsets": ("", lambda n, made: {
         "Groups": [{"GroupId": "nobody", "Topics": [{"TopicName": "alpha", "Partitions": [0]}]}]}),
-    "AlterShareGroupOffsets": ("", lambda n, made: {
+    "AlterShareGroupOffsets": ("share left", lambda n, made: {
         "GroupId": f"g{n}", "Topics": [{"TopicName": "alpha", "Partitions": [{"PartitionIndex": 0, "StartOffset": 1}]}]}),
-    "DeleteShareGroupOffsets": ("", lambda n, made: {"GroupId": f"g{n}", "Topics": [{"TopicName": "alpha"}]}),
+    "DeleteShareGroupOffsets": ("share left", lambda n, made: {"GroupId": f"g{n}", "Topics": [{"TopicName": "alpha"}]}),
 }
 
 
@@ -242,6 +242,9 @@ def prepare(session, needs, n):
         made.update(producer=body["ProducerId"], epoch=body["ProducerEpoch"])
     if "share" in needs:
         join_share_group(session, f"g{n}", MEMBER, ["alpha"])
+    if "left" in needs:
+        gone = {"GroupId": f"g{n}", "MemberId": MEMBER, "MemberEpoch": -1}
+        session.ask("ShareGroupHeartbeat", 1, quiet=True, patient=True, **gone)
     if "session" in needs:
         made["epoch"] = Both(*(open_share_session(side, share_fetch(n, made)) for side in session.sides))
     return made

@@ -11,8 +11,8 @@ use std::rc::{Rc, Weak};
 use bytes::BytesMut;
 use corelane_shards::log::batch::{build, transactional, BatchHeader, Marker};
 use corelane_shards::log::{
-    AppendWaiter, Durability, EndWatcher, Log, LogConfig, LogEnv, LogError, MoreBytes, NewBatch,
-    Recovered,
+    AppendWaiter, DirHealth, Durability, EndWatcher, Log, LogConfig, LogEnv, LogError, MoreBytes,
+    NewBatch, Recovered,
 };
 use corelane_shards::runtime::yield_now;
 use support::{on_shard, reopen, LOG};
@@ -312,6 +312,22 @@ fn times_are_found_and_the_largest_is_known() {
         }
         assert!(log.batch_at_time(13_991, 400).await.expect("reads").is_none());
         assert_eq!(log.max_timestamp().await.expect("reads"), Some(13_990));
+    });
+}
+
+#[test]
+fn readers_are_told_of_writes_that_are_not_durable_too() {
+    on_shard(|env| async move {
+        let dir = tempfile::tempdir().expect("a directory");
+        let health = DirHealth::new(dir.path(), || {});
+        env.watch_dirs(vec![health.clone()]);
+        let log = create(&env, &dir.path().join("t-0"), LogConfig::default()).await;
+        assert!(!health.is_written_to());
+        let results = Rc::new(Results::default());
+        let waiter = Some((results.clone() as Rc<dyn AppendWaiter>, 0));
+        log.append(batch("plain"), 0, Durability::Written, 5, waiter).expect("appends");
+        wait_for(&results, 1).await;
+        assert!(health.is_written_to());
     });
 }
 

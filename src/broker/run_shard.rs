@@ -86,6 +86,7 @@ pub(super) async fn run_shard(
         open_files: launch.open_files,
         journal_file_bytes: (per_shard / JOURNAL_PART).clamp(1 << 20, MOST_JOURNAL_BYTES),
         journal_batch_bytes: launch.config.journal_batch_bytes,
+        clear_ahead_bytes: launch.config.clear_ahead_bytes,
         recovery_point_bytes: RECOVERY_POINT_BYTES,
         try_again_after: FULL_DISK_RETRY,
     };

@@ -282,6 +282,7 @@ impl Shard {
                 answer(Outcome::ShareRelease);
             }
             Operation::ShareState(call) => self.share_state_call(call, answer),
+            Operation::SetShares(set) => self.set_shares(set, answer),
             Operation::ListShares(group) => answer(Outcome::ListShares(self.list_shares(&group))),
             Operation::ForgetShares(group) => self.forget_shares(&group, answer),
             Operation::Epochs(queries) => {

@@ -10,7 +10,7 @@ use super::Shard;
 use crate::clock::now_ms;
 use crate::partition::consumer_group::{ConsumerGroupView, Heard, Refused};
 use crate::partition::membership::GroupView;
-use crate::partition::share::{OfShareState, ShareKey};
+use crate::partition::share::{OfShareState, SetShares, ShareKey, StateCall};
 use crate::partition::share_group::ShareBeat;
 use crate::partition::{Listed, OfGroup, Outcome, Partition, PartitionKey};
 use crate::wire::ErrorCode;
@@ -77,6 +77,51 @@ impl Shard {
     pub(super) fn list_shares(&self, group: &str) -> Listed<(ShareKey, i64)> {
         let states = &self.share_states;
         Listed { found: states.of_group(group), is_loading: states.is_loading() }
+    }
+
+    pub(super) fn set_shares(
+        self: &Rc<Self>,
+        set: SetShares,
+        answer: impl FnOnce(Outcome) + 'static,
+    ) {
+        let shard = Rc::clone(self);
+        spawn_guarded(&self.gate, "set shares", async move {
+            let SetShares { group, entries } = set;
+            let each = entries.into_iter().map(|(key, start)| shard.set_share(&group, key, start));
+            answer(Outcome::SetShares(join_all(each).await));
+        });
+    }
+
+    /// A group is elsewhere in a partition of ours, durably; without an offset, it has done nothing there.
+    async fn set_share(
+        self: &Rc<Self>,
+        group: &str,
+        key: PartitionKey,
+        start: Option<i64>,
+    ) -> Result<(), ErrorCode> {
+        let Some(start) = start else { return self.forget_share(group, key).await };
+        let held = self.open_share(group, key).await?;
+        let log = Rc::clone(&self.table.find(&key)?.log);
+        let version = held.on(|inflight| {
+            inflight.begin_at(start, (log.log_start(), log.safe_end()));
+            inflight.version()
+        })?;
+        self.keep_share(&held);
+        held.durable(version).await
+    }
+
+    async fn forget_share(
+        self: &Rc<Self>,
+        group: &str,
+        key: PartitionKey,
+    ) -> Result<(), ErrorCode> {
+        if let Some(shared) = self.shares.get(group, key) {
+            self.shares.remove_if(|other| std::ptr::eq(other, &*shared));
+            // What is being written would come after the end of it.
+            shared.quiet().await;
+        }
+        let key = ShareKey { group: group.to_string(), topic: key.topic, index: key.index };
+        self.share_state(key, StateCall::Write(None)).await.map(drop)
     }
 
     /// A group was deleted: one of its name begins anew.

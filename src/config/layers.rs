@@ -147,6 +147,8 @@ impl Layers<'_> {
         let factor = match name.rsplit('.').next() {
             Some("hours") => 3_600_000,
             Some("minutes") if name != "offsets.retention.minutes" => 60_000,
+            // Anything below zero is for ever.
+            Some("ms") if name == "log.retention.ms" => 1,
             _ => return Some(value),
         };
         let ms = value.trim().parse::<i64>().ok()?.saturating_mul(factor);
@@ -266,6 +268,9 @@ mod tests {
         let (none, stated) = (Values::new(), values(&[("log.retention.hours", "1")]));
         let layers = Layers { own: &none, all: &none, stated: &stated };
         assert_eq!(shown(&layers.topic(&none), "retention.ms"), "3600000@5 ");
+        let for_ever = values(&[("log.retention.ms", "-5")]);
+        let broker = Layers { own: &none, all: &for_ever, stated: &none };
+        assert!(shown(&broker.topic(&none), "retention.ms").starts_with("-1@3 "));
         let group = layers.group(&values(&[("consumer.session.timeout.ms", "50000")]));
         let timeout = "50000@8 consumer.session.timeout.ms=50000@8 \
                        consumer.session.timeout.ms=45000@5";

@@ -80,6 +80,8 @@ pub struct BrokerConfig {
     pub retention_check_ms: u64,
     /// Most bytes of one partition's batches that share a journal's write; 0: no journal.
     pub journal_batch_bytes: usize,
+    /// Most bytes of a log that are written with zeros before they are needed; 0: none.
+    pub clear_ahead_bytes: u64,
     pub cleaner: bool,
     pub cleaner_backoff_ms: u64,
     /// Memory for keys, of all shards.
@@ -134,6 +136,7 @@ impl Default for BrokerConfig {
             connections_max_idle_ms: 600_000,
             retention_check_ms: 300_000,
             journal_batch_bytes: 16 << 10,
+            clear_ahead_bytes: 256 << 10,
             cleaner: true,
             cleaner_backoff_ms: 15_000,
             cleaner_key_bytes: 128 << 20,

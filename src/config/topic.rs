@@ -70,8 +70,8 @@ settings! {
         "Whether what is in remote storage goes when that is switched off.";
     "remote.storage.enable": Boolean "false", Any, ClusterWide, Refused(NO_REMOTE),
         "Whether old segments go to remote storage.";
-    "retention.bytes": Long "-1", AtLeast(-1), ClusterWide, Honoured(|c, v| put(&mut c.log.retention_bytes, v)),
-        "How many bytes of a partition are kept; -1: all.";
+    "retention.bytes": Long "-1", Any, ClusterWide, Honoured(|c, v| put(&mut c.log.retention_bytes, v)),
+        "How many bytes of a partition are kept; below zero: all.";
     "retention.ms": Long "604800000", AtLeast(-1), ClusterWide, Honoured(|c, v| put(&mut c.log.retention_ms, v)),
         "How long records are kept; -1: for ever.";
     "segment.bytes": Int "1073741824", AtLeast(14), ClusterWide, Honoured(|c, v| put(&mut c.log.segment_bytes, v)),

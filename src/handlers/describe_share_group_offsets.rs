@@ -27,7 +27,7 @@ use crate::wire::{ErrorCode, StrBytes, Uuid};
 const NOT_BEGUN: i64 = -1;
 
 /// By topic and number of the partition.
-type Starts = BTreeMap<Uuid, BTreeMap<i32, i64>>;
+pub type Starts = BTreeMap<Uuid, BTreeMap<i32, i64>>;
 
 pub async fn handle(
     cx: &RequestContext,
@@ -46,7 +46,10 @@ pub async fn handle(
 }
 
 /// What is known of a group, on whichever shards that is.
-async fn starts(cx: &RequestContext, group: &str) -> Result<Starts, ErrorCode> {
+///
+/// # Errors
+/// Kafka's code: not all of it is known.
+pub async fn starts(cx: &RequestContext, group: &str) -> Result<Starts, ErrorCode> {
     let image = cx.shard.image();
     let Some(states) = image.by_name(SHARE_STATE_TOPIC) else { return Ok(Starts::new()) };
     let owners: BTreeSet<ShardId> = states.partitions.iter().map(|one| one.shard).collect();

@@ -7,6 +7,7 @@ mod allowed;
 mod alter_configs;
 mod alter_partition_reassignments;
 mod alter_replica_log_dirs;
+mod alter_share_group_offsets;
 mod api_versions;
 mod buffer_memory;
 mod client_instances;
@@ -16,6 +17,7 @@ mod create_partitions;
 mod create_topics;
 mod delete_groups;
 mod delete_records;
+mod delete_share_group_offsets;
 mod delete_topics;
 mod describe_client_quotas;
 mod describe_cluster;
@@ -44,6 +46,7 @@ mod offset_fetch;
 mod offset_for_leader_epoch;
 mod otlp;
 pub mod produce;
+mod record_errors;
 mod repeated;
 pub(crate) mod route;
 mod share;
@@ -65,7 +68,8 @@ use std::rc::Rc;
 use bytes::{Bytes, BytesMut};
 use corelane_shards::runtime::Lease;
 use kafka_protocol::messages::{
-    ConsumerGroupHeartbeatResponse, ShareAcknowledgeResponse, ShareFetchResponse,
+    AlterShareGroupOffsetsResponse, ConsumerGroupHeartbeatResponse,
+    DeleteShareGroupOffsetsResponse, ShareAcknowledgeResponse, ShareFetchResponse,
     ShareGroupHeartbeatResponse,
 };
 
@@ -189,6 +193,8 @@ pub async fn dispatch(
         ApiKey::ShareFetch => answer!(share_fetch),
         ApiKey::ShareAcknowledge => answer!(share_acknowledge),
         ApiKey::DescribeShareGroupOffsets => answer!(describe_share_group_offsets),
+        ApiKey::AlterShareGroupOffsets => answer!(alter_share_group_offsets),
+        ApiKey::DeleteShareGroupOffsets => answer!(delete_share_group_offsets),
         ApiKey::ElectLeaders => answer!(elect_leaders),
         ApiKey::AlterPartitionReassignments => answer!(alter_partition_reassignments),
         ApiKey::ListPartitionReassignments => answer!(alter_partition_reassignments::list),
@@ -223,6 +229,8 @@ fn switched_off(header: &RequestHeader) -> Result<Vec<Bytes>, WireError> {
         ApiKey::ShareGroupHeartbeat => refuse!(ShareGroupHeartbeatResponse),
         ApiKey::ShareFetch => refuse!(ShareFetchResponse),
         ApiKey::ShareAcknowledge => refuse!(ShareAcknowledgeResponse),
+        ApiKey::AlterShareGroupOffsets => refuse!(AlterShareGroupOffsetsResponse),
+        ApiKey::DeleteShareGroupOffsets => refuse!(DeleteShareGroupOffsetsResponse),
         other => Err(WireError::UnknownApi(other as i16)),
     };
     frame.map(|frame| vec![frame])

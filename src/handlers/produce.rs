@@ -1,7 +1,8 @@
 //! Produce (key 0), versions 3–13: `acks` 0, 1 and all; one record batch per partition (as Kafka
-//! demands since 0.11); idempotent and transactional producers (KIP-98, KIP-890). KIP-467 error
-//! messages.
+//! demands since 0.11); idempotent and transactional producers (KIP-98, KIP-890). KIP-467: what is wrong,
+//! and with which records; times are looked at one by one where the batch's first or last is out of range.
 
+use std::cell::Cell;
 use std::rc::Rc;
 
 use bytes::BytesMut;
@@ -9,6 +10,7 @@ use corelane_shards::log::batch::{self, BatchError, BatchHeader, Codec};
 use corelane_shards::log::NewBatch;
 
 use super::buffer_memory::BufferMemory;
+use super::record_errors::{judge, Rules};
 use super::route::{locate, Groups};
 use crate::broker::{Routed, Shard};
 use crate::config::{TimestampType, TopicConfig};
@@ -34,6 +36,9 @@ pub struct Admitted {
 const ADDS_FROM: i16 = 12;
 const ABORTABLE_FROM: i16 = 11;
 
+/// Records of a request that an answer names: each is some hundred bytes.
+const MOST_NAMED: usize = 1_000;
+
 /// Why a batch is refused: Kafka's code and words for the client.
 type Refused = (ErrorCode, String);
 
@@ -53,7 +58,8 @@ pub async fn admit(
         results: Vec::new(),
         under_way: Vec::new(),
     };
-    let check = Check { image: &image, version, acks: request.acks, now_ms };
+    let named = Cell::new(0);
+    let check = Check { image: &image, version, acks: request.acks, now_ms, named };
     let mut groups: Groups<(PartitionKey, NewBatch)> = Groups::new();
     let mut transaction = None;
     for topic in request.topics {
@@ -184,23 +190,23 @@ fn code_of(error: &BatchError) -> ErrorCode {
     }
 }
 
-/// What only some topics ask for: keys in all records, or another compression than the producer's.
-/// The batch that takes this one's place, if one has to.
+/// What only some topics ask for: a look at each record, or another compression than the producer's.
+/// Undone records, where they were looked at, and the batch that takes this one's place, if one has to.
 fn look_inside(
     header: &BatchHeader,
     records: &[u8],
     config: &TopicConfig,
-) -> Result<Option<BytesMut>, Refused> {
-    let codec = header.codec().map_err(|e| (code_of(&e), e.to_string()))?;
+) -> Result<(Option<Vec<u8>>, Option<BytesMut>), Refused> {
+    let refused = |e: BatchError| (code_of(&e), e.to_string());
+    let codec = header.codec().map_err(refused)?;
     let other = config.compression.filter(|wanted| *wanted != codec);
     if other.is_none() && !config.log.compact {
-        return Ok(None);
+        return Ok((None, None));
     }
-    let undone = batch::check_inside(header, records, config.log.compact)
-        .map_err(|e| (code_of(&e), e.to_string()))?;
-    let Some(wanted) = other else { return Ok(None) };
+    let undone = batch::check_inside(header, records).map_err(refused)?;
+    let Some(wanted) = other else { return Ok((Some(undone), None)) };
     match batch::recompress(header, &undone, wanted) {
-        Ok(batch) => Ok(Some(BytesMut::from(&batch[..]))),
+        Ok(batch) => Ok((Some(undone), Some(BytesMut::from(&batch[..])))),
         Err(error) => Err((ErrorCode::UnknownServerError, error.to_string())),
     }
 }
@@ -210,6 +216,8 @@ struct Check<'a> {
     version: i16,
     acks: i16,
     now_ms: i64,
+    /// Records that were named so far.
+    named: Cell<usize>,
 }
 
 impl Check<'_> {
@@ -228,24 +236,35 @@ impl Check<'_> {
         let (owner, key) = locate(self.image, topic, index).map_err(|code| {
             (code, "This server does not host this topic-partition.".to_string())
         })?;
-        let config = match self.image.by_id.get(&key.topic) {
+        let topic = match self.image.by_id.get(&key.topic) {
             Some(topic) if is_internal(topic.name.as_str()) => {
                 let message = "The topic belongs to the broker.".to_string();
                 return Err((ErrorCode::InvalidTopicException, message));
             }
-            Some(topic) => &topic.config,
+            Some(topic) => topic,
             None => return Err((ErrorCode::UnknownTopicId, String::new())),
         };
+        let config = &topic.config;
         let mut records = records.unwrap_or_default();
         let header = self.check_batch(&records, config)?;
-        if let Some(other) = look_inside(&header, &records, config)? {
+        let (undone, other) = look_inside(&header, &records, config)?;
+        let times = self.times(config);
+        if config.log.compact || is_suspicious(&header, times) {
+            let undone = match undone {
+                Some(undone) => undone,
+                None => batch::check_inside(&header, &records)
+                    .map_err(|e| (code_of(&e), e.to_string()))?,
+            };
+            let (partition, needs_keys) = (index, config.log.compact);
+            let rules = Rules { topic: topic.name.as_str(), partition, needs_keys, times };
+            self.check_records(&rules, &header, &undone, result)?;
+        }
+        if let Some(other) = other {
             records = other;
         }
         if config.timestamp_type == TimestampType::LogAppendTime {
             batch::stamp_append_time(&mut records, self.now_ms);
             result.log_append_time_ms = self.now_ms;
-        } else {
-            self.check_timestamps(&header, config)?;
         }
         Ok((owner, key, records))
     }
@@ -289,18 +308,45 @@ impl Check<'_> {
         batch::check_produced(records).map_err(|error| (code_of(&error), error.to_string()))
     }
 
-    fn check_timestamps(&self, header: &BatchHeader, config: &TopicConfig) -> Result<(), Refused> {
-        let (first, last) = (header.base_timestamp.get(), header.max_timestamp.get());
-        let too_early =
-            first >= 0 && self.now_ms.saturating_sub(first) > config.timestamp_before_max_ms;
-        let too_late = last.saturating_sub(self.now_ms) > config.timestamp_after_max_ms;
-        if too_early || too_late {
-            let message = format!(
-                "Timestamps {first} to {last} are out of range: from {} before to {} after {}",
-                config.timestamp_before_max_ms, config.timestamp_after_max_ms, self.now_ms
-            );
-            return Err((ErrorCode::InvalidTimestamp, message));
+    /// The first and last times that a topic takes, where its producers' times count.
+    fn times(&self, config: &TopicConfig) -> Option<(i64, i64)> {
+        let range = || {
+            let first = self.now_ms.saturating_sub(config.timestamp_before_max_ms);
+            (first, self.now_ms.saturating_add(config.timestamp_after_max_ms))
+        };
+        (config.timestamp_type != TimestampType::LogAppendTime).then(range)
+    }
+
+    fn check_records(
+        &self,
+        rules: &Rules<'_>,
+        header: &BatchHeader,
+        undone: &[u8],
+        result: &mut PartitionResult,
+    ) -> Result<(), Refused> {
+        let most = MOST_NAMED - self.named.get();
+        if let Some(refusal) = judge(rules, header, undone, most) {
+            self.named.set(self.named.get() + refusal.records.len());
+            result.record_errors = refusal.records;
+            return Err((refusal.code, refusal.message));
         }
-        Ok(())
+        let claimed = header.max_timestamp.get();
+        match rules.times {
+            // What the log's index would go by.
+            Some((_, last)) if claimed > last => {
+                let message = format!("The batch's last timestamp is {claimed}, after {last}");
+                Err((ErrorCode::InvalidTimestamp, message))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Whether records of a batch may have times that are not taken.
+fn is_suspicious(header: &BatchHeader, times: Option<(i64, i64)>) -> bool {
+    let (first, last) = (header.base_timestamp.get(), header.max_timestamp.get());
+    match times {
+        Some((earliest, latest)) => first >= 0 && first < earliest || last > latest,
+        None => header.is_log_append_time(),
     }
 }

@@ -1,8 +1,6 @@
 //! ShareGroupHeartbeat (key 76), version 1 (KIP-932): a member of a share group says that it is there and
 //! what it reads, and is told what it is to work on. The topic of what groups have done is made when the
-//! first joins. Knowingly missing: settings of one group (`share.auto.offset.reset` and others are the
-//! broker's), DescribeShareGroupOffsets, AlterShareGroupOffsets, DeleteShareGroupOffsets; DeleteGroups
-//! forgets who was in a group, not what it has done: another of its name goes on there.
+//! first joins.
 
 use kafka_protocol::messages::share_group_heartbeat_response::{Assignment, TopicPartitions};
 use kafka_protocol::messages::{ShareGroupHeartbeatRequest, ShareGroupHeartbeatResponse};

@@ -4,7 +4,9 @@ use uuid::Uuid;
 
 use super::consumer_group::{ConsumerCall, ConsumerGroupView, Heard, Refused};
 use super::membership::{GroupView, Join, Joined, MemberCall, NotJoined, Sync, Synced};
-use super::share::{OfShareState, ShareFetch, ShareKey, ShareOutcome, ShareRelease, ShareState};
+use super::share::{
+    OfShareState, SetShares, ShareFetch, ShareKey, ShareOutcome, ShareRelease, ShareState,
+};
 use super::share_group::ShareBeat;
 use super::{
     AddToTransaction, CommitGroup, FetchGroupOffsets, FetchedOffsets, InTransaction, MarkerOrder,
@@ -58,6 +60,8 @@ pub enum Operation {
     ShareFetch(ShareFetch),
     ShareRelease(ShareRelease),
     ShareState(OfShareState),
+    /// A group is elsewhere in partitions from now on.
+    SetShares(SetShares),
     /// Where a group is in partitions.
     ListShares(String),
     /// What a group has done with records, of all partitions.
@@ -100,6 +104,8 @@ pub enum Outcome {
     ShareRelease,
     /// What the state is now.
     ShareState(Result<Option<ShareState>, ErrorCode>),
+    /// Each is durable.
+    SetShares(Vec<Result<(), ErrorCode>>),
     /// Everything below is finished.
     ListShares(Listed<(ShareKey, i64)>),
     ForgetShares(Result<(), ErrorCode>),

@@ -91,6 +91,12 @@ pub struct ShareRelease {
     pub unseen: bool,
 }
 
+/// A group begins elsewhere in partitions of one shard; without an offset, as if it had done nothing.
+pub struct SetShares {
+    pub group: String,
+    pub entries: Vec<(PartitionKey, Option<i64>)>,
+}
+
 /// Names what a group has done of a partition.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ShareKey {

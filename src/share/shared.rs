@@ -241,6 +241,11 @@ impl Shared {
         }
     }
 
+    /// Waits until nobody writes it.
+    pub async fn quiet(&self) {
+        self.settled.until(|| !self.writing.get()).await;
+    }
+
     /// Holds it while a request has it in hand.
     pub fn hold(self: &Rc<Self>) -> Hold {
         self.used.set(self.used.get() + 1);

@@ -60,6 +60,15 @@ pub(super) const ADMIN_SHAPES: &[Shape] = &[
             all(list(&Kind::Group(&[all(TEXT), all(list(&I32))]))),
         ])))],
     ),
+    shape(
+        ApiKey::AlterShareGroupOffsets,
+        0,
+        &[
+            all(TEXT),
+            all(list(&Kind::Group(&[all(TEXT), all(list(&Kind::Group(&[all(I32), all(I64)])))]))),
+        ],
+    ),
+    shape(ApiKey::DeleteShareGroupOffsets, 0, &[all(TEXT), all(list(&Kind::Group(&[all(TEXT)])))]),
     shape(ApiKey::DescribeUserScramCredentials, 0, &[all(list(&Kind::Group(&[all(TEXT)])))]),
     shape(
         ApiKey::UpdateFeatures,

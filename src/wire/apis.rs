@@ -78,6 +78,8 @@ pub const APIS: &[Api] = &[
     api(ApiKey::ShareFetch, 1..=1),
     api(ApiKey::ShareAcknowledge, 1..=1),
     api(ApiKey::DescribeShareGroupOffsets, 0..=0),
+    api(ApiKey::AlterShareGroupOffsets, 0..=0),
+    api(ApiKey::DeleteShareGroupOffsets, 0..=0),
 ];
 
 /// The table's row for `key`, if it is served.

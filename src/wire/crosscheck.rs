@@ -4,6 +4,7 @@ use bytes::{Buf, Bytes, BytesMut};
 use kafka_protocol::messages as theirs;
 use kafka_protocol::protocol::{Decodable, Encodable};
 use proptest::prelude::*;
+use theirs::produce_response::BatchIndexAndErrorMessage;
 use theirs::{BrokerId, TopicName, TransactionalId};
 
 use super::{allocations, apis, fetch, produce, ApiKey, StrBytes, TopicRef, Uuid, WireError};
@@ -182,6 +183,9 @@ proptest! {
                 base_offset: 8,
                 log_append_time_ms: 9,
                 log_start_offset: 10,
+                record_errors: text.iter().map(|text| {
+                    produce::RecordError { index: 11, message: text.clone() }
+                }).collect(),
                 error_message: text.clone(),
                 current_leader: moved.then_some((3, 4)),
             };
@@ -207,6 +211,12 @@ proptest! {
                     prop_assert_eq!(read.log_start_offset, if version >= 5 { 10 } else { -1 });
                     let expected = text.as_deref().filter(|_| version >= 8);
                     prop_assert_eq!(read.error_message.as_deref(), expected);
+                    let record = |one: &BatchIndexAndErrorMessage| {
+                        (one.batch_index, one.batch_index_error_message.as_deref().map(str::to_string))
+                    };
+                    let records: Vec<_> = read.record_errors.iter().map(record).collect();
+                    let named = expected.map(|text| (11, Some(text.to_string())));
+                    prop_assert_eq!(records, named.into_iter().collect::<Vec<_>>());
                     let leader = if moved && version >= 10 { (3, 4) } else { (-1, -1) };
                     let told = &read.current_leader;
                     prop_assert_eq!((told.leader_id.0, told.leader_epoch), leader);

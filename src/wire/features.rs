@@ -25,7 +25,13 @@ const FEATURES: &[Feature] = &[
     Feature {
         name: "share.version",
         known: 0..=1,
-        apis: &[ApiKey::ShareGroupHeartbeat, ApiKey::ShareFetch, ApiKey::ShareAcknowledge],
+        apis: &[
+            ApiKey::ShareGroupHeartbeat,
+            ApiKey::ShareFetch,
+            ApiKey::ShareAcknowledge,
+            ApiKey::AlterShareGroupOffsets,
+            ApiKey::DeleteShareGroupOffsets,
+        ],
     },
     // Partitions are added by writing to them, each end gives a new epoch (KIP-890): clients look.
     Feature { name: "transaction.version", known: 0..=2, apis: &[] },

@@ -90,9 +90,19 @@ pub struct PartitionResult {
     /// −1 unless the topic stamps its records (`LogAppendTime`).
     pub log_append_time_ms: i64,
     pub log_start_offset: i64,
+    /// Those that a batch was refused for (KIP-467).
+    pub record_errors: Vec<RecordError>,
     pub error_message: Option<String>,
     /// Leader's node id and epoch, for a client that asked the wrong one.
     pub current_leader: Option<(i32, i32)>,
+}
+
+/// A record that its batch was refused for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RecordError {
+    /// Its place in the batch.
+    pub index: i32,
+    pub message: String,
 }
 
 /// The whole response frame, length first.
@@ -126,7 +136,12 @@ fn encode_partition(out: &mut Writer, partition: &PartitionResult, version: i16)
         out.buf.put_i64(partition.log_start_offset);
     }
     if version >= 8 {
-        out.count(Some(0));
+        out.count(Some(partition.record_errors.len()));
+        for record in &partition.record_errors {
+            out.buf.put_i32(record.index);
+            out.nullable_string(Some(&record.message));
+            out.no_tags();
+        }
         out.nullable_string(partition.error_message.as_deref());
     }
     match partition.current_leader {

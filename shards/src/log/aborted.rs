@@ -4,6 +4,7 @@
 use zerocopy::byteorder::big_endian::{I16, I64};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
+use super::segment::Segment;
 use super::state::LogState;
 
 /// A transaction that was aborted.
@@ -77,6 +78,13 @@ impl LogState {
         segments.flat_map(|segment| segment.aborted.iter().copied()).collect()
     }
 
+    /// Transactions aborted by a marker in a segment that has been written there: what is on disk
+    /// beside it must not speak of others, which a crash takes back.
+    pub(super) fn aborted_and_written(&self, segment: &Segment) -> Vec<Aborted> {
+        let end = self.written_end();
+        segment.aborted.iter().copied().filter(|one| one.last_offset < end).collect()
+    }
+
     /// Aborted transactions with a record or their marker in `from..to`, in the order of their
     /// markers.
     pub fn aborted_between(&self, from: i64, to: i64) -> Vec<Aborted> {
@@ -99,16 +107,21 @@ impl LogState {
 
 #[cfg(test)]
 mod tests {
+    use std::rc::Rc;
+
+    use bytes::Bytes;
+
+    use super::super::config::LogConfig;
+    use super::super::producers::Producers;
+    use super::super::state::TailBatch;
     use super::*;
+
+    fn one(n: i64) -> Aborted {
+        Aborted { producer_id: 7, first_offset: n, last_offset: n + 2, last_stable_offset: n + 3 }
+    }
 
     #[test]
     fn entries_come_back_up_to_the_first_that_is_damaged() {
-        let one = |n: i64| Aborted {
-            producer_id: 7,
-            first_offset: n,
-            last_offset: n + 2,
-            last_stable_offset: n + 3,
-        };
         let all: Vec<Aborted> = (0..5).map(|n| one(n * 10)).collect();
         let bytes = encode(&all);
         assert_eq!(bytes.len(), 5 * 34, "as long as Kafka's");
@@ -117,5 +130,24 @@ mod tests {
         let mut damaged = bytes;
         damaged[34 + 1] = 9;
         assert_eq!(decode(&damaged), all[..1]);
+    }
+
+    #[test]
+    fn an_abort_whose_marker_is_not_written_yet_is_not_kept_on_disk() {
+        let aborted = Rc::new(vec![one(0), one(10)]);
+        let segment = Segment { aborted, ..Segment::new(0) };
+        let (config, producers) = (LogConfig::default(), Producers::default());
+        let mut state = LogState::new(config, vec![segment.clone()], 0, 13, vec![], producers);
+        assert_eq!(state.aborted_and_written(&segment), [one(0), one(10)]);
+        state.tail.push_back(TailBatch {
+            base_offset: 12,
+            last_offset: 12,
+            segment: 0,
+            position: 0,
+            durable: true,
+            bytes: Bytes::new(),
+        });
+        state.dirty = 1;
+        assert_eq!(state.aborted_and_written(&segment), [one(0)]);
     }
 }

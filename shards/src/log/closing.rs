@@ -25,8 +25,7 @@ impl Log {
     async fn flush_and_trim(self: &Rc<Self>) -> Result<(), LogError> {
         let end = self.log_end();
         self.state.borrow_mut().ask_for(end, true);
-        let is_idle =
-            || !self.writer_running.get() && !self.in_journal.get() && !self.swapping.get();
+        let is_idle = || !self.is_writing() && !self.swapping.get();
         self.settled.until(is_idle).await;
         self.run_writer().await;
         if let Some(failure) = self.failure() {

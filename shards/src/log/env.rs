@@ -31,6 +31,9 @@ pub struct LogEnv {
     logs: RefCell<Vec<Weak<Log>>>,
     pub(super) recovery_point_bytes: u64,
     pub(super) try_again_after: Duration,
+    pub(super) clear_ahead_bytes: u64,
+    /// A log clears what comes next: one at a time.
+    pub(super) clearing: Cell<bool>,
     next_log_id: Cell<u64>,
 }
 
@@ -50,6 +53,9 @@ pub struct LogEnvLimits {
     pub journal_batch_bytes: usize,
     /// Bytes of a log between two recovery points, at least; 0: there are none.
     pub recovery_point_bytes: u64,
+    /// Most bytes of a log that are written with zeros before they are needed, a multiple of 4096;
+    /// 0: none.
+    pub clear_ahead_bytes: u64,
     /// Time between two tries to write where a disk had no space.
     pub try_again_after: Duration,
 }
@@ -71,6 +77,8 @@ impl LogEnv {
             logs: RefCell::default(),
             recovery_point_bytes: limits.recovery_point_bytes,
             try_again_after: limits.try_again_after,
+            clear_ahead_bytes: limits.clear_ahead_bytes,
+            clearing: Cell::new(false),
             next_log_id: Cell::new(0),
         })
     }

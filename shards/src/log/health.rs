@@ -10,14 +10,14 @@ use super::env::LogEnv;
 use super::error::LogError;
 use super::log::Log;
 
-/// Durable writes are taken to go on for so long after the last.
+/// Writes are taken to go on for so long after the last.
 const WRITING_FOR_MS: u64 = 100;
 
 /// One log directory's state, shared by all shards; read by each append, written once.
 pub struct DirHealth {
     path: PathBuf,
     offline: AtomicBool,
-    /// When a durable write was made last, in ms after [`DirHealth::new`]; 0: never.
+    /// When batches were written last, in ms after [`DirHealth::new`]; 0: never.
     written_ms: AtomicU64,
     since: Instant,
     on_failure: Box<dyn Fn() + Send + Sync>,
@@ -47,12 +47,13 @@ impl DirHealth {
         self.since.elapsed().as_millis() as u64
     }
 
-    /// Tells the readers of all shards that durable writes are made.
-    fn note_durable_write(&self) {
+    /// Tells the readers of all shards that batches are written.
+    fn note_write(&self) {
         self.written_ms.store(self.now_ms() + 1, Ordering::Relaxed);
     }
 
-    fn is_written_to(&self) -> bool {
+    /// Whether batches were written to it a moment ago: cold reads leave it to writers then.
+    pub fn is_written_to(&self) -> bool {
         let written = self.written_ms.load(Ordering::Relaxed);
         written > 0 && self.now_ms() < written + WRITING_FOR_MS
     }
@@ -97,11 +98,11 @@ impl Log {
         self.settled.notify();
     }
 
-    pub(super) fn note_durable_write(&self) {
-        self.health.borrow().iter().for_each(|health| health.note_durable_write());
+    pub(super) fn note_write(&self) {
+        self.health.borrow().iter().for_each(|health| health.note_write());
     }
 
-    /// Whether durable writes are made to the log directory now, by any shard.
+    /// Whether batches are written to the log directory now, by any shard.
     pub(super) fn is_beside_writes(&self) -> bool {
         self.health.borrow().as_ref().is_some_and(|health| health.is_written_to())
     }

@@ -146,10 +146,10 @@ impl Log {
             let mut state = self.state.borrow_mut();
             (state.safe_end(), state.journaled(end))
         };
-        self.tell(safe_end);
         if safe_end > before {
             self.advance_watchers(self.bytes_between(before, safe_end));
         }
+        self.tell(safe_end);
         self.go_on();
     }
 

@@ -1,7 +1,7 @@
 //! The log of a partition, in Kafka's file layout.
 //!
 //! `batch` checks and patches record batches; `state` is the log as a pure state machine (offsets,
-//! segments), with `planning` (what to write next), `rolling`, `segment`, `index`, `producers` and `aborted` as its parts; `log` does
+//! segments), with `planning` (what to write next), `rolling`, `clearing`, `segment`, `index`, `producers` and `aborted` as its parts; `log` does
 //! the I/O it asks for; `journal` makes small batches of many logs durable at once, `journaled` is a
 //! log's part in it; `reader` reads, `checked` holds back what is damaged; `recovery`, `scan` and
 //! `replaying` open what a stop or a crash left; `log_dir` is a whole log directory (lock, identity, clean-stop marker); `env`, `blocks` hold
@@ -15,6 +15,7 @@ pub mod bench;
 mod blocks;
 mod checked;
 mod checkpoints;
+mod clearing;
 mod closing;
 mod compaction;
 mod compression;

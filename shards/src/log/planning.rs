@@ -82,7 +82,11 @@ impl LogState {
         }
         let first = self.tail.len() - self.dirty;
         let target = self.tail.get(first).map_or(self.active().base_offset, |b| b.segment);
-        if let Some(step) = self.seal_before(target) {
+        let seal = self.seal_before(target);
+        if self.clearing && (seal.is_some() || self.reaches_what_is_cleared()) {
+            return WriterStep::Idle; // the writer is told when that is done
+        }
+        if let Some(step) = seal {
             self.writing = true;
             return step;
         }
@@ -180,11 +184,13 @@ impl LogState {
     /// its last, partly filled block holds. Returns the new end of what is safe.
     pub fn write_done(&mut self, plan: &WritePlan, last_block: Vec<u8>) -> i64 {
         self.writing = false;
+        self.last_write = plan.len_bytes() as u64;
         self.partial_block = last_block;
         self.dirty -= plan.parts.len();
         self.dirty_bytes -= plan.parts.iter().map(Bytes::len).sum::<usize>();
         let segment = self.segment_mut(plan.segment);
         segment.written = plan.end;
+        segment.cleared = segment.cleared.max(align_up(plan.end));
         if let Some(size) = plan.allocate {
             segment.allocated = size;
         }
@@ -217,7 +223,7 @@ impl LogState {
     pub fn trimmed(&mut self) {
         let segment = self.active_mut();
         segment.synced = segment.written;
-        segment.allocated = segment.written;
+        (segment.allocated, segment.cleared) = (segment.written, 0);
         self.is_synced(self.log_end);
     }
 }

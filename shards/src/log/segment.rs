@@ -41,6 +41,8 @@ pub struct Segment {
     pub synced: u64,
     /// File size on disk, preallocated space included.
     pub allocated: u64,
+    /// End of the blocks that are known to be written, with records or zeros; 0: not known.
+    pub cleared: u64,
     /// Nothing is appended any more, all of it is durable, its file has its true size, its indexes
     /// are beside it and the next segment's file is there.
     pub sealed: bool,
@@ -63,6 +65,7 @@ impl Segment {
             written: 0,
             synced: 0,
             allocated: 0,
+            cleared: 0,
             sealed: false,
             opened_ms: None,
             index: Some(Rc::default()),

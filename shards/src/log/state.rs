@@ -80,6 +80,10 @@ pub struct LogState {
     /// The bytes of the active segment's last, partly filled block.
     pub(super) partial_block: Vec<u8>,
     pub(super) writing: bool,
+    /// Bytes of the last write.
+    pub(super) last_write: u64,
+    /// Zeros are being written ahead of the tail.
+    pub(super) clearing: bool,
     pub(super) producers: Producers,
     /// The next recovery point, and the (segment, position) of the last one taken.
     pub(super) point: Option<RecoveryPoint>,
@@ -123,6 +127,8 @@ impl LogState {
             dirty_bytes: 0,
             partial_block,
             writing: false,
+            last_write: 0,
+            clearing: false,
             producers,
             point: None,
             last_point: (0, 0),

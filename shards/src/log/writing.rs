@@ -27,6 +27,12 @@ impl Log {
         self.env.foreground.spawn(writer).detach();
     }
 
+    /// Whether anything is on its way to the disk: records, to a segment or the journal, or zeros.
+    pub(super) fn is_writing(&self) -> bool {
+        let clearing = self.state.borrow().is_clearing();
+        self.writer_running.get() || self.in_journal.get() || clearing
+    }
+
     pub(super) async fn run_writer(self: &Rc<Self>) {
         loop {
             if self.offer_to_journal() {
@@ -34,7 +40,10 @@ impl Log {
             }
             let step = self.state.borrow_mut().next_step();
             let done = match step {
-                WriterStep::Idle => return self.space_is_back(),
+                WriterStep::Idle => {
+                    self.space_is_back();
+                    return self.clear_ahead();
+                }
                 WriterStep::Seal { segment, size, next } => self.seal(segment, size, next).await,
                 WriterStep::Write(plan) => self.write(plan).await,
                 WriterStep::Sync { segment, bytes, end } => self.sync(segment, bytes, end).await,
@@ -53,9 +62,7 @@ impl Log {
         let written = self.put(&mut plan).await;
         self.past_journal.set(false);
         direct.set(direct.get() - usize::from(plan.durable));
-        if plan.durable {
-            self.note_durable_write();
-        }
+        self.note_write();
         let last_block = match written {
             Ok(last_block) => last_block,
             Err(error) => {
@@ -71,12 +78,13 @@ impl Log {
             let before = state.safe_end();
             (before, state.write_done(&plan, last_block))
         };
-        self.env.tail.shrink();
-        self.keep_point();
-        self.tell(safe_end);
+        // Readers first: records are more urgent than the news that they are there.
         if safe_end > before {
             self.advance_watchers(plan.parts.iter().map(|p| p.len() as u64).sum());
         }
+        self.tell(safe_end);
+        self.env.tail.shrink();
+        self.keep_point();
         Ok(())
     }
 
@@ -153,8 +161,8 @@ impl Log {
     pub(super) async fn write_index_to(&self, dir: &Path, segment: i64) -> Result<(), DiskError> {
         let (index, aborted) = {
             let state = self.state.borrow();
-            let Some(segment) = state.segment_for(segment) else { return Ok(()) };
-            (segment.index.clone(), Rc::clone(&segment.aborted))
+            let Some(found) = state.segment_for(segment) else { return Ok(()) };
+            (found.index.clone(), state.aborted_and_written(found))
         };
         let Some(index) = index else { return Ok(()) };
         index::replace(dir, segment, &index, &aborted).await

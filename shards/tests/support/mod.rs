@@ -22,6 +22,7 @@ pub const LIMITS: LogEnvLimits = LogEnvLimits {
     open_files: 64,
     journal_file_bytes: 1 << 20,
     journal_batch_bytes: 16 << 10,
+    clear_ahead_bytes: 64 << 10,
     recovery_point_bytes: 8 << 10,
     try_again_after: Duration::from_millis(50),
 };

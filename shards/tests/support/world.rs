@@ -488,6 +488,7 @@ pub fn env(draw: &mut Draw) -> Rc<LogEnv> {
         open_files: 16,
         journal_file_bytes: draw.of(&[0, 8 << 10, 64 << 10]),
         journal_batch_bytes: draw.of(&[500, 4_000]),
+        clear_ahead_bytes: draw.of(&[0, 8 << 10, 64 << 10]),
         recovery_point_bytes: draw.of(&[0, 500, 3_000]),
         try_again_after: Duration::ZERO,
     };

@@ -108,7 +108,7 @@ pub fn verify(path: &Path, bar: &ProgressBar) -> anyhow::Result<Verified> {
                 // A compacted batch has fewer records than offsets, and those need not follow.
                 let counted = i64::from(header.last_offset_delta.get()) + 1;
                 if i64::from(header.record_count.get()) == counted && !header.is_control() {
-                    if let Err(error) = check_inside(&header, &bytes, false) {
+                    if let Err(error) = check_inside(&header, &bytes) {
                         let (file, reason) = (file.clone(), error.to_string());
                         let offset = header.base_offset.get();
                         verified.findings.push(Finding { file, position, offset, reason });

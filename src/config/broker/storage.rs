@@ -37,6 +37,9 @@ settings! {
     "corelane.journal.batch.max.bytes": Int "16384", Between(0, 1_048_576), ReadOnly, Honoured(|c, v| put(&mut c.journal_batch_bytes, v)),
         "Batches with acks=all up to this many bytes of a partition share one durable write with those of other partitions and reach their segments later; 0: each is written to its own segment at once.",
         "Corelane's own.";
+    "corelane.clear.ahead.bytes": Int "262144", Between(0, 1_048_576), ReadOnly, Honoured(|c, v| put(&mut c.clear_ahead_bytes, v)),
+        "Bytes of a segment that is written in small pieces which are written with zeros before they are needed, in pauses: a write to blocks that were written before takes half as long. Such segments are so written twice; 0: nothing is.",
+        "Corelane's own.";
     "log.cleaner.enable": Boolean "true", Any, ReadOnly, Honoured(|c, v| put(&mut c.cleaner, v)),
         "Whether topics with cleanup.policy=compact are compacted.";
     "log.cleaner.backoff.ms": Long "15000", AtLeast(0), ClusterWide, Honoured(|c, v| put(&mut c.cleaner_backoff_ms, v)),

@@ -31,10 +31,10 @@ settings! {
         "log.retention.ms in hours; minutes and ms count where they are set; -1: for ever.";
     "log.retention.minutes": Int, Any, ReadOnly, Honoured(|c, v| { c.topic_defaults.log.retention_ms = unlimited(read::<i64>(v)? * 60_000); Ok(()) }),
         "log.retention.ms in minutes; that counts where both are set.";
-    "log.retention.ms": Long, AtLeast(-1), ClusterWide, Honoured(|c, v| of_topics(c, "retention.ms", v)),
-        "How long records are kept; -1: for ever; unset: as log.retention.minutes or .hours says.";
-    "log.retention.bytes": Long "-1", AtLeast(-1), ClusterWide, Honoured(|c, v| of_topics(c, "retention.bytes", v)),
-        "How many bytes of a partition are kept; -1: all.";
+    "log.retention.ms": Long, Any, ClusterWide, Honoured(|c, v| { c.topic_defaults.log.retention_ms = unlimited(read::<i64>(v)?); Ok(()) }),
+        "How long records are kept; below zero: for ever; unset: as log.retention.minutes or .hours says.";
+    "log.retention.bytes": Long "-1", Any, ClusterWide, Honoured(|c, v| of_topics(c, "retention.bytes", v)),
+        "How many bytes of a partition are kept; below zero: all.";
     "log.cleanup.policy": List "delete", SomeOf(&["compact", "delete"]), ClusterWide, Honoured(|c, v| of_topics(c, "cleanup.policy", v)),
         "delete: old records go; compact: of each key the last record stays; or both.";
     "log.index.interval.bytes": Int "4096", AtLeast(0), ClusterWide, Honoured(|c, v| of_topics(c, "index.interval.bytes", v)),

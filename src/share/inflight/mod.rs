@@ -183,6 +183,17 @@ impl InFlight {
         }
     }
 
+    /// The group begins at `start` now, or where the log, with the offsets `log`, is nearest to that: what
+    /// members have is not theirs any more, and what was finished comes again.
+    pub fn begin_at(&mut self, start: i64, log: (i64, i64)) {
+        let (log_start, log_end) = log;
+        let start = start.max(log_start).min(log_end);
+        self.runs.clear();
+        (self.start, self.end, self.log_start, self.due_ms) = (start, start, log_start, None);
+        self.epoch = self.epoch.saturating_add(1);
+        self.note();
+    }
+
     /// The log begins at `log_start` now: what is below can be finished by nobody else.
     pub fn trim(&mut self, log_start: i64) {
         self.log_start = log_start;

@@ -188,6 +188,8 @@ fn crate_decodes(key: ApiKey, version: i16, mut body: Bytes) -> Result<usize, Wi
         ShareFetch => ShareFetchRequest,
         ShareAcknowledge => ShareAcknowledgeRequest,
         DescribeShareGroupOffsets => DescribeShareGroupOffsetsRequest,
+        AlterShareGroupOffsets => AlterShareGroupOffsetsRequest,
+        DeleteShareGroupOffsets => DeleteShareGroupOffsetsRequest,
     )
 }
 

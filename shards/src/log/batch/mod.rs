@@ -96,8 +96,6 @@ pub enum BatchError {
     Record { index: i32, reason: &'static str },
     #[error("the records cannot be decompressed: {0}")]
     Compression(String),
-    #[error("record {index} has no key, and the topic is compacted by key")]
-    NoKey { index: i64 },
     #[error("producers may not write control records")]
     Control,
     #[error("the batch has a producer id and the sequence number {0}")]

@@ -106,25 +106,15 @@ pub fn undone_records(header: &BatchHeader, batch: &[u8]) -> io::Result<Vec<u8>>
     Ok(out)
 }
 
-/// Checks the records of a compressed batch as those of an uncompressed one are when it is produced;
-/// `with_keys`: and that each has a key. Returns them undone.
+/// Checks the records of a compressed batch as those of an uncompressed one are when it is produced.
+/// Returns them undone.
 ///
 /// # Errors
 /// The first thing that is wrong.
-pub fn check_inside(
-    header: &BatchHeader,
-    batch: &[u8],
-    with_keys: bool,
-) -> Result<Vec<u8>, BatchError> {
+pub fn check_inside(header: &BatchHeader, batch: &[u8]) -> Result<Vec<u8>, BatchError> {
     let undone =
         undone_records(header, batch).map_err(|e| BatchError::Compression(e.to_string()))?;
     check_records(&undone, header.record_count.get())?;
-    let mut rest = &undone[..];
-    while let Some(record) = Record::take(&mut rest).filter(|_| with_keys) {
-        if record.key.is_none() {
-            return Err(BatchError::NoKey { index: record.offset_delta });
-        }
-    }
     Ok(undone)
 }
 

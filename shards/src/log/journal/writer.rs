@@ -146,7 +146,7 @@ impl Journal {
                 return;
             }
             let written = self.write(env, &gathered.entries).await;
-            gathered.logs.iter().take(1).for_each(|(log, _)| log.note_durable_write());
+            gathered.logs.iter().take(1).for_each(|(log, _)| log.note_write());
             if let Err(error) = &written {
                 self.stop(error);
             }

@@ -246,10 +246,8 @@ impl Log {
         self.may_move_on(moving)?;
         self.state.borrow_mut().held = true;
         self.swapping.set(true);
-        let is_still = || {
-            let busy = self.writer_running.get() || self.in_journal.get();
-            !busy && !self.keeping_point.get() && self.names_in_use.get() == 0
-        };
+        let is_still =
+            || !self.is_writing() && !self.keeping_point.get() && self.names_in_use.get() == 0;
         self.settled.until(is_still).await;
         Ok(())
     }
