@@ -1,11 +1,10 @@
 //! `latency`: one small produce at a time, or at a fixed rate whatever the broker does.
 
 use std::fmt;
-use std::num::NonZeroU64;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{anyhow, ensure, Context, Result};
+use anyhow::{anyhow, ensure, Result};
 use clap::Args;
 use serde::Serialize;
 
@@ -15,7 +14,7 @@ use crate::produce::Acks;
 use crate::size::{parse_bytes, parse_setting};
 use crate::stats::{Latencies, LatencySummary};
 use crate::wire::{batch, produce};
-use crate::workload::schedule::Schedule;
+use crate::workload::schedule::{wake_on_time, Schedule};
 
 /// Arguments of `latency`.
 #[derive(Debug, Clone, Args)]
@@ -120,14 +119,13 @@ fn send_on_schedule(
     batch: &[u8],
     schedule: Schedule,
 ) -> Result<Latencies> {
-    // The default slack lets the kernel wake us 50 µs late.
-    rustix::thread::set_current_timer_slack(NonZeroU64::new(1)).context("timer slack")?;
+    wake_on_time()?;
     let mut late = Latencies::new();
     for number in 0..schedule.count {
         let due = schedule.due(number);
         thread::sleep(due.saturating_duration_since(Instant::now()));
         late.record(due.elapsed());
-        sender.send(&mut head, batch, produce::TAIL)?;
+        sender.send(&mut head, batch, produce::TAIL, false)?;
     }
     Ok(late)
 }

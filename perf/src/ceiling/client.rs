@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{ensure, Context, Result};
@@ -18,6 +19,7 @@ use crate::load::{Answers, Request, Work};
 use crate::produce::{self, Load, ProduceReport};
 use crate::size::parse_bytes;
 use crate::stats::Latencies;
+use crate::workload::schedule::wake_on_time;
 
 /// Arguments of `ceiling produce`.
 #[derive(Debug, Clone, Args)]
@@ -74,6 +76,13 @@ pub struct EchoArgs {
     pub message_bytes: u64,
     #[arg(long, default_value_t = 5.0)]
     pub seconds: f64,
+    /// Messages that are sent at once
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub burst: u32,
+    /// Milliseconds from one burst to the next, with silence between them; default: as soon as all
+    /// are back
+    #[arg(long)]
+    pub every_ms: Option<f64>,
     /// Print JSON
     #[arg(long)]
     pub json: bool,
@@ -144,7 +153,8 @@ pub fn fetch(args: &SourceArgs) -> Result<FetchReport> {
     fetch::measure(work, Some(server.pid()))
 }
 
-/// One small message at a time, there and back.
+/// Small messages there and back, one at a time or in bursts. With a time from burst to burst each
+/// is counted from the moment it was due, as records of an open loop are.
 pub fn echo(args: &EchoArgs) -> Result<LatencyReport> {
     ensure!(
         (frames::HEAD_LEN as u64..=4096).contains(&args.message_bytes),
@@ -156,15 +166,22 @@ pub fn echo(args: &EchoArgs) -> Result<LatencyReport> {
     let mut connection = Connection::open(server.address())?;
     let payload = vec![0; args.message_bytes as usize - frames::HEAD_LEN];
     let mut head = frames::head(payload.len());
+    let mut sender = connection.sender()?;
     let mut latencies = Latencies::new();
+    let every = args.every_ms.map(|ms| Duration::try_from_secs_f64(ms / 1e3)).transpose()?;
+    wake_on_time()?;
     let deadline = Instant::now() + time;
-    let mut sent = Instant::now();
-    while sent < deadline {
-        connection.send(&mut head, &payload, &[])?;
-        connection.receive()?;
-        let answered = Instant::now();
-        latencies.record(answered - sent);
-        sent = answered;
+    let mut due = Instant::now();
+    while due < deadline {
+        thread::sleep(due.saturating_duration_since(Instant::now()));
+        for left in (0..args.burst).rev() {
+            sender.send(&mut head, &payload, &[], left > 0)?;
+        }
+        for _ in 0..args.burst {
+            connection.receive()?;
+            latencies.record(due.elapsed());
+        }
+        due = every.map_or_else(Instant::now, |every| due + every);
     }
     Ok(LatencyReport { rate: None, latency: latencies.summary(), sent_late: None })
 }

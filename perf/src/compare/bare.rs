@@ -13,6 +13,10 @@ use crate::workload::Bare;
 
 /// Bytes of the message that is echoed: as small as the records it is held against.
 const MESSAGE_BYTES: u64 = 100;
+/// The trading feed: what a request with a small record has, how many are due at once, and how long
+/// it is to the next.
+const BURST: EchoArgs =
+    EchoArgs { message_bytes: 250, burst: 50, every_ms: Some(20.0), seconds: 0.0, json: false };
 /// Partitions, and so files, of the workload that these writes are held against.
 const WRITERS: u32 = 1000;
 /// What one run of fio reads, over all its files.
@@ -24,11 +28,14 @@ const READ_FILES: u64 = 8;
 /// [`Bare::unit`].
 pub fn measure(bare: Bare, dir: &Path, seconds: f64) -> Result<f64> {
     match bare {
-        Bare::Echo => {
-            let report =
-                client::echo(&EchoArgs { message_bytes: MESSAGE_BYTES, seconds, json: false })?;
-            Ok(report.latency.context("nothing came back")?.p50_us / 1e3)
-        }
+        Bare::Echo => echo(EchoArgs {
+            message_bytes: MESSAGE_BYTES,
+            burst: 1,
+            every_ms: None,
+            seconds,
+            ..BURST
+        }),
+        Bare::EchoInBursts => echo(EchoArgs { seconds, ..BURST }),
         Bare::DurableWrite => {
             let report = durable::run(&writes(dir, 1, seconds))?;
             Ok(report.latency.context("nothing was written")?.p50_us / 1e3)
@@ -40,6 +47,10 @@ pub fn measure(bare: Bare, dir: &Path, seconds: f64) -> Result<f64> {
             Err(_) => own_reader(dir, seconds),
         },
     }
+}
+
+fn echo(args: EchoArgs) -> Result<f64> {
+    Ok(client::echo(&args)?.latency.context("nothing came back")?.p50_us / 1e3)
 }
 
 fn writes(dir: &Path, writers: u32, seconds: f64) -> DurableArgs {

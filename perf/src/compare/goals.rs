@@ -156,6 +156,12 @@ const GOALS: &[Goal] = &[
         AtMost(60.0),
     ),
     goal(
+        "the same, beyond a bare echo of the same bursts with the same silence between them",
+        "≤ 60 µs",
+        BeyondBare("trading-feed", END_TO_END_P50, &[Bare::EchoInBursts]),
+        AtMost(60.0),
+    ),
+    goal(
         "trading feed, busy-poll, acks=1, end to end, p99.9",
         "≤ 1 ms",
         Value("trading-feed", END_TO_END_P999),

@@ -1,6 +1,5 @@
 //! Producers: as fast as answers come, or on schedule whatever the broker does.
 
-use std::num::NonZeroU64;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::Arc;
 use std::thread;
@@ -17,7 +16,7 @@ use crate::stats::Latencies;
 use crate::wire::content::StampedBatch;
 use crate::wire::list_offsets::End;
 use crate::wire::{metadata, produce};
-use crate::workload::schedule::Schedule;
+use crate::workload::schedule::{wake_on_time, Schedule};
 use crate::workload::Produce;
 
 /// How long after the end of its time a schedule that lags may still be caught up with.
@@ -275,27 +274,29 @@ impl Sending<'_> {
         enough: &AtomicBool,
         total: &AtomicU64,
     ) -> Result<()> {
-        // The default slack lets the kernel wake us 50 µs late.
-        rustix::thread::set_current_timer_slack(NonZeroU64::new(1)).context("timer slack")?;
+        wake_on_time()?;
         let mut sent = 0;
         while sent < schedule.count {
             let due = schedule.due(sent);
-            let now = Instant::now();
+            let mut now = Instant::now();
             if now >= stop || enough.load(Ordering::Relaxed) {
                 break;
             }
             if due > now {
                 thread::sleep(due - now);
+                now = Instant::now();
             }
             self.late.record(due.elapsed());
             let stamp = due.saturating_duration_since(self.base).as_nanos() as u64;
             let next = (sent % self.heads.len() as u64) as usize;
-            self.sender.send(&mut self.heads[next], self.batch.stamped(stamp), produce::TAIL)?;
+            let more = sent + 1 < schedule.count && schedule.due(sent + 1) <= now;
+            let batch = self.batch.stamped(stamp);
+            self.sender.send(&mut self.heads[next], batch, produce::TAIL, more)?;
             sent += 1;
         }
         // Before the mark is sent: its answer must find the number.
         total.store(sent, Ordering::Release);
-        Ok(self.sender.send(&mut metadata::request(""), &[], &[])?)
+        Ok(self.sender.send(&mut metadata::request(""), &[], &[], false)?)
     }
 }
 

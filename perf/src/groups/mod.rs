@@ -5,7 +5,6 @@ mod fleet;
 mod member;
 
 use std::fmt;
-use std::num::NonZeroU64;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -19,6 +18,7 @@ use crate::connection::Connection;
 use crate::process::{ProcessSample, ProcessUse};
 use crate::stats::{LatencySummary, Spread};
 use crate::wire::{group, ErrorCode};
+use crate::workload::schedule::wake_on_time;
 
 /// A coordinator that is not ready by then has failed, and so has a rebalance that is not over.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -84,8 +84,7 @@ pub fn run(args: &GroupsArgs) -> Result<GroupsReport> {
     ensure!(args.groups > 0 && args.members > 0, "--groups and --members are at least 1");
     ensure!(args.heartbeat_ms > 0 && args.commit_ms > 0, "times are at least 1 ms");
     let time = Duration::try_from_secs_f64(args.seconds)?;
-    // The default slack lets the kernel wake us 50 µs late.
-    rustix::thread::set_current_timer_slack(NonZeroU64::new(1))?;
+    wake_on_time()?;
     let topic = Topic::ensure(&args.bootstrap, &args.topic, args.members as u32 + 1, &[])?;
     let groups = find_coordinators(args)?;
     let heartbeat = Duration::from_millis(args.heartbeat_ms);

@@ -240,6 +240,8 @@ impl Bench {
         let echo = client::echo(&EchoArgs {
             message_bytes: SMALL_RECORD_BYTES,
             seconds: self.seconds,
+            burst: 1,
+            every_ms: None,
             json: false,
         })?;
         Ok(Latencies {

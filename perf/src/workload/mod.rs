@@ -94,6 +94,9 @@ fn both() -> Vec<Side> {
 pub enum Bare {
     /// 100 bytes there and back over the loopback: p50 in ms.
     Echo,
+    /// 50 messages of 250 bytes at once every 20 ms, there and back, each from when it was due: p50
+    /// in ms.
+    EchoInBursts,
     /// A direct `O_DSYNC` write of 4 KiB, one at a time: p50 in ms.
     DurableWrite,
     /// A thousand files with such a write in flight each: writes a second.
@@ -106,6 +109,7 @@ impl Bare {
     pub fn name(self) -> &'static str {
         match self {
             Self::Echo => "bare echo, p50",
+            Self::EchoInBursts => "bare echo of the same bursts, p50",
             Self::DurableWrite => "bare O_DSYNC write, p50",
             Self::DurableWrites => "1,000 bare O_DSYNC writes in flight",
             Self::Fio => "fio, direct reads",
@@ -114,7 +118,7 @@ impl Bare {
 
     pub fn unit(self) -> &'static str {
         match self {
-            Self::Echo | Self::DurableWrite => "ms",
+            Self::Echo | Self::EchoInBursts | Self::DurableWrite => "ms",
             Self::DurableWrites => "/s",
             Self::Fio => "MB/s",
         }

@@ -1,8 +1,17 @@
 //! When requests are due, whatever the broker does.
 
+use std::num::NonZeroU64;
 use std::time::{Duration, Instant};
 
-use anyhow::{ensure, Result};
+use anyhow::{ensure, Context, Result};
+
+/// Has this thread woken when it asked to be: by default the kernel may be 50 µs late.
+///
+/// # Errors
+/// The kernel refuses.
+pub fn wake_on_time() -> Result<()> {
+    rustix::thread::set_current_timer_slack(NonZeroU64::new(1)).context("timer slack")
+}
 
 /// The moments at which requests are due: `burst` of them at once, then the next `burst`, evenly.
 #[derive(Debug, Clone, Copy)]
