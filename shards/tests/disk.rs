@@ -19,10 +19,18 @@ fn what_was_written_is_read_at_any_place() {
         }
         file.write_at(buffer, BLOCK_BYTES).await.expect("writes");
         let read = file.read_at(BLOCK_BYTES + 10, 4).await.expect("reads");
-        assert_eq!(read, [10, 11, 12, 13]);
+        assert_eq!(&read[..], [10, 11, 12, 13]);
         let over_the_end = file.read_at(3 * BLOCK_BYTES - 2, 100).await.expect("reads");
-        assert_eq!(over_the_end, [254, 255]);
-        assert_eq!(file.read_at(0, 3).await.expect("a hole"), [0, 0, 0]);
+        assert_eq!(&over_the_end[..], [254, 255]);
+        assert_eq!(&file.read_at(0, 3).await.expect("a hole")[..], [0, 0, 0]);
+        assert!(file.read_at(3 * BLOCK_BYTES + 5, 100).await.expect("nothing is there").is_empty());
+        assert!(file.read_at(BLOCK_BYTES, 0).await.expect("nothing was asked for").is_empty());
+
+        // What was read outlives the file and its shard's buffers, and is read on any thread.
+        drop(file);
+        let elsewhere =
+            std::thread::spawn(move || read.iter().map(|byte| u32::from(*byte)).sum::<u32>());
+        assert_eq!(elsewhere.join().expect("does not panic"), 46);
     });
 }
 

@@ -525,6 +525,42 @@ impl Reactor {
         pollable: PollableStatus,
         scheduler: Option<&FileScheduler>,
     ) -> ScheduledSource {
+        let source = self.new_dma_read(raw, pollable, None);
+        if let Some(scheduler) = scheduler {
+            if let Some(source) =
+                scheduler.consume_scheduled(pos..pos + size as u64, Some(&self.sys))
+            {
+                source
+            } else {
+                self.sys.read_dma(&source, pos, size);
+                scheduler.schedule(source, pos..pos + size as u64)
+            }
+        } else {
+            self.sys.read_dma(&source, pos, size);
+            ScheduledSource::new_raw(source, pos..pos + size as u64)
+        }
+    }
+
+    /// Reads into `buffer`, all of it.
+    pub(crate) fn read_dma_into(
+        &self,
+        raw: RawFd,
+        pos: u64,
+        buffer: DmaBuffer,
+        pollable: PollableStatus,
+    ) -> Source {
+        let size = buffer.len();
+        let source = self.new_dma_read(raw, pollable, Some(IoBuffer::DmaSink(buffer)));
+        self.sys.read_dma(&source, pos, size);
+        source
+    }
+
+    fn new_dma_read(
+        &self,
+        raw: RawFd,
+        pollable: PollableStatus,
+        buffer: Option<IoBuffer>,
+    ) -> Source {
         let stats = StatsCollection {
             fulfilled: Some(|result, stats, op_count| {
                 if let Ok(result) = result {
@@ -553,21 +589,7 @@ impl Reactor {
             },
         };
 
-        let source = self.new_source(raw, SourceType::Read(pollable, None), Some(stats));
-
-        if let Some(scheduler) = scheduler {
-            if let Some(source) =
-                scheduler.consume_scheduled(pos..pos + size as u64, Some(&self.sys))
-            {
-                source
-            } else {
-                self.sys.read_dma(&source, pos, size);
-                scheduler.schedule(source, pos..pos + size as u64)
-            }
-        } else {
-            self.sys.read_dma(&source, pos, size);
-            ScheduledSource::new_raw(source, pos..pos + size as u64)
-        }
+        self.new_source(raw, SourceType::Read(pollable, buffer), Some(stats))
     }
 
     pub(crate) fn read_buffered(

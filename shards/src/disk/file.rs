@@ -3,6 +3,7 @@ use std::panic::AssertUnwindSafe;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use bytes::Bytes;
 use futures_util::FutureExt;
 use glommio::io::{BufferedFile, DmaBuffer, DmaFile, OpenOptions};
 
@@ -136,28 +137,34 @@ impl File {
         Ok(())
     }
 
-    /// Reads up to `len_bytes` from `position` (any alignment); fewer only at the end of the file.
-    /// One copy is made, out of the aligned buffer into memory that may cross shards.
+    /// Reads up to `len_bytes` from `position` (any alignment); fewer only at the end of the file. The
+    /// memory is the one that was read into, and may cross shards; up to two blocks more than was asked
+    /// for are held by it.
     ///
     /// # Errors
     /// What the kernel answers.
-    pub async fn read_at(&self, position: u64, len_bytes: usize) -> Result<Vec<u8>, DiskError> {
+    pub async fn read_at(&self, position: u64, len_bytes: usize) -> Result<Bytes, DiskError> {
         // Aligned here: the library's own way forgets, at the end of the file, that the bytes
         // before `position` count among those that were read.
+        if len_bytes == 0 {
+            return Ok(Bytes::new());
+        }
         let start = align_down(position);
         let before = (position - start) as usize;
         let aligned = align_up((before + len_bytes) as u64) as usize;
         let read = match &self.inner {
-            Inner::Direct(file) => file.read_at_aligned(start, aligned).await,
-            Inner::Buffered(file) => file.read_at(start, aligned).await,
+            Inner::Direct(file) => file.read_owned_at(start, aligned).await.map(Bytes::from_owner),
+            Inner::Buffered(file) => {
+                file.read_at(start, aligned).await.map(|read| Bytes::copy_from_slice(&read))
+            }
             Inner::Simulated(file) => {
                 let read = file.read_at(position, len_bytes).await;
-                return read.map_err(|e| self.error("read", e));
+                return read.map(Bytes::from).map_err(|e| self.error("read", e));
             }
         };
         let read = read.map_err(|e| self.error("read", io_error(e)))?;
         let end = read.len().min(before + len_bytes);
-        Ok(read.get(before..end).unwrap_or_default().to_vec())
+        Ok(read.slice(before.min(end)..end))
     }
 
     /// Makes every completed write durable.

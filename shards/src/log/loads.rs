@@ -93,6 +93,6 @@ impl Log {
     async fn read_block(&self, file: FileId, number: u64) -> Result<Bytes, DiskError> {
         let _turn = self.env.loads.take_turn(self).await;
         let file = self.file_to_read(file).await?;
-        Ok(Bytes::from(file.read_at(number * BLOCK_LEN, BLOCK_LEN as usize).await?))
+        file.read_at(number * BLOCK_LEN, BLOCK_LEN as usize).await
     }
 }

@@ -315,7 +315,7 @@ impl Log {
             let (start, end) = (number * BLOCK_LEN, view.limit);
             let file = self.file_to_read(view.file).await;
             let file = file.map_err(|error| self.or_moved(view, error))?;
-            return Ok(Bytes::from(file.read_at(start, (end - start) as usize).await?));
+            return Ok(file.read_at(start, (end - start) as usize).await?);
         }
         let near = match self.env.blocks.get(&(self.id(), view.file, number)) {
             Some(block) => Near::Here(block),

@@ -377,5 +377,5 @@ async fn read_partial_block(dir: &Path, active: Option<&Segment>) -> Result<Vec<
     if bytes.len() != want {
         return Err(DiskError::short("read", &path, bytes.len(), want));
     }
-    Ok(bytes)
+    Ok(bytes.to_vec())
 }

@@ -122,7 +122,7 @@ impl Replaying<'_> {
 async fn write_behind(path: &Path, position: u64, bytes: &[u8]) -> Result<(), DiskError> {
     let file = File::open(path, Access::Write).await?;
     let start = align_down(position);
-    let mut content = file.read_at(start, (position - start) as usize).await?;
+    let mut content = file.read_at(start, (position - start) as usize).await?.to_vec();
     content.extend_from_slice(bytes);
     for (number, chunk) in content.chunks(WRITE_BYTES).enumerate() {
         let mut buffer = WriteBuffer::new(align_up(chunk.len() as u64) as usize);

@@ -14,7 +14,9 @@ use crate::{
         read_result::ReadResult,
         ScheduledSource,
     },
-    sys::{self, sysfs, DirectIo, DmaBuffer, DmaSource, PollableStatus},
+    sys::{
+        self, sysfs, DirectIo, DmaBuffer, DmaSource, IoBuffer, OwnedBuffer, PollableStatus,
+    },
 };
 use futures_lite::{Stream, StreamExt};
 use nix::sys::statfs::*;
@@ -386,6 +388,26 @@ impl DmaFile {
         );
         let read_size = enhanced_try!(source.collect_rw().await, "Reading", self.file)?;
         Ok(ReadResult::from_sliced_buffer(source, 0, read_size))
+    }
+
+    /// Reads from a specific position in the file into memory of its own, which may go to other threads.
+    ///
+    /// Position and size must be aligned for Direct I/O. Less than `size` is returned at the end of the
+    /// file only.
+    pub async fn read_owned_at(&self, pos: u64, size: usize) -> Result<OwnedBuffer> {
+        let no_memory = || io::Error::from(io::ErrorKind::OutOfMemory);
+        let buffer = DmaBuffer::new(size).ok_or_else(no_memory)?;
+        let source = self.file.reactor.upgrade().unwrap().read_dma_into(
+            self.as_raw_fd(),
+            pos,
+            buffer,
+            self.pollable,
+        );
+        let read_size = enhanced_try!(source.collect_rw().await, "Reading", self.file)?;
+        match source.extract_buffer() {
+            IoBuffer::DmaSink(buffer) => Ok(OwnedBuffer::of_read(buffer, read_size)),
+            other => panic!("Unexpected buffer of a read: {:?}", other),
+        }
     }
 
     /// Reads into buffer in buf from a specific position in the file.

@@ -48,6 +48,41 @@ impl Drop for SysAlloc {
     }
 }
 
+// SAFETY: it owns its memory, which any thread may read and free.
+unsafe impl Send for SysAlloc {}
+// SAFETY: behind a shared reference it can only be read.
+unsafe impl Sync for SysAlloc {}
+
+/// What was read with [`DmaFile::read_owned_at`](crate::io::DmaFile::read_owned_at): memory that may
+/// go to other threads.
+#[derive(Debug)]
+pub struct OwnedBuffer {
+    memory: SysAlloc,
+    // Invariant: so many bytes were read into `memory`.
+    len: usize,
+}
+
+impl OwnedBuffer {
+    /// The first `len` bytes of `buffer`, into which they were read.
+    ///
+    /// # Panics
+    /// The buffer is shorter, or was not made by [`DmaBuffer::new`].
+    pub(crate) fn of_read(buffer: DmaBuffer, len: usize) -> OwnedBuffer {
+        assert!(buffer.trim == 0 && len <= buffer.size);
+        match buffer.storage {
+            BufferStorage::Sys(memory) => OwnedBuffer { memory, len },
+            _ => panic!("the buffer belongs to its executor"),
+        }
+    }
+}
+
+impl AsRef<[u8]> for OwnedBuffer {
+    fn as_ref(&self) -> &[u8] {
+        // SAFETY: `len` bytes of the allocation were read, and nothing changes them.
+        unsafe { std::slice::from_raw_parts(self.memory.as_ptr(), self.len) }
+    }
+}
+
 #[derive(Debug)]
 pub(crate) enum BufferStorage {
     Sys(SysAlloc),

@@ -36,7 +36,7 @@ impl JournalReplay {
         for (name, _) in names.iter().filter(|(name, _)| name.ends_with(JOURNAL_SUFFIX)) {
             let path = log_dir.join(name);
             let file = File::open(&path, Access::Read).await?;
-            let bytes = Bytes::from(file.read_at(0, file.size().await? as usize).await?);
+            let bytes = file.read_at(0, file.size().await? as usize).await?;
             uses.extend(read_all(&bytes));
             replay.files.push(path);
         }
