@@ -4,7 +4,7 @@ mod support;
 
 use std::path::Path;
 
-use corelane_shards::disk::{Access, File, WriteBuffer, BLOCK_BYTES};
+use corelane_shards::disk::{Access, File, HandleCache, HandleKind, WriteBuffer, BLOCK_BYTES};
 use support::on_shard;
 
 #[test]
@@ -51,5 +51,30 @@ fn errors_keep_the_kernels_number() {
         let error = missing.err().expect("there is no such directory");
         assert_eq!(error.os_code, Some(libc::ENOENT));
         assert!(error.to_string().starts_with("open /nowhere/file: No such file"), "{error}");
+    });
+}
+
+#[test]
+fn files_kept_open_follow_what_may_be_kept() {
+    on_shard(|_| async {
+        let dir = tempfile::tempdir().expect("a directory");
+        let handles = HandleCache::new(64);
+        let open = |log: u64| {
+            let path = dir.path().join(log.to_string());
+            handles.get((log, (0, 0), HandleKind::Write), move || path)
+        };
+        for log in 0..64 {
+            open(log).await.expect("opens");
+        }
+        assert_eq!(handles.len(), 64);
+        let used = open(0).await.expect("is open");
+        handles.resize(32);
+        assert!((28..=32).contains(&handles.len()), "{} are open", handles.len());
+        handles.resize(64);
+        for log in 0..64 {
+            open(log).await.expect("opens");
+        }
+        assert_eq!(handles.len(), 64);
+        assert!(used.path().ends_with("0"));
     });
 }

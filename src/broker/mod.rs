@@ -5,6 +5,7 @@
 mod advertise;
 mod apply;
 mod consumer_groups;
+mod descriptors;
 mod group_settings;
 mod groups;
 mod moves;

@@ -19,6 +19,7 @@ use corelane_shards::runtime::{
 use tokio::sync::{mpsc, watch, Barrier};
 
 use super::apply::FoundAtStart;
+use super::descriptors::Descriptors;
 use super::{Advertised, Shard, ShardParts};
 use crate::config::BrokerConfig;
 use crate::connection;
@@ -59,8 +60,7 @@ pub(super) struct Launch {
     pub config: Arc<BrokerConfig>,
     pub advertised: Arc<Advertised>,
     pub addresses: Arc<Vec<Vec<SocketAddr>>>,
-    pub open_files: usize,
-    pub max_connections: usize,
+    pub descriptors: Descriptors,
     pub controller: ControllerHandle,
     pub ready: mpsc::UnboundedSender<()>,
     pub opened: watch::Receiver<bool>,
@@ -83,7 +83,7 @@ pub(super) async fn run_shard(
     let limits = LogEnvLimits {
         tail_bytes: part(TAIL_PERCENT),
         block_bytes: part(BLOCK_PERCENT),
-        open_files: launch.open_files,
+        open_files: launch.descriptors.log_files(0),
         journal_file_bytes: (per_shard / JOURNAL_PART).clamp(1 << 20, MOST_JOURNAL_BYTES),
         journal_batch_bytes: launch.config.journal_batch_bytes,
         clear_ahead_bytes: launch.config.clear_ahead_bytes,
@@ -243,21 +243,23 @@ fn accept_all(
         let listener = Listener::bind(*address)?;
         let shard = Rc::clone(shard);
         let shutdown = context.shutdown.clone();
-        let limit = launch.max_connections;
+        let descriptors = launch.descriptors;
         spawn_guarded(gate, "accept", async move {
             let stopped = std::pin::pin!(shutdown.requested());
-            let accept = std::pin::pin!(accept(&shard, &listener, number, limit));
+            let accept = std::pin::pin!(accept(&shard, &listener, number, descriptors));
             futures_util::future::select(accept, stopped).await;
         });
     }
     Ok(())
 }
 
-async fn accept(shard: &Rc<Shard>, listener: &Listener, number: usize, limit: usize) {
+async fn accept(shard: &Rc<Shard>, listener: &Listener, number: usize, descriptors: Descriptors) {
+    let limit = descriptors.most_connections();
     loop {
         let stream = listener.accept().await;
-        let wanted = shard.config().max_connections;
-        if shard.connections.len() >= limit.min(wanted) {
+        let (open, wanted) = (shard.connections.len(), shard.config().max_connections);
+        shard.env.keep_open(descriptors.log_files(open + 1));
+        if open >= limit.min(wanted) {
             let reason = match wanted <= limit {
                 true => format!("max.connections={wanted} are open on shard {}", shard.id),
                 false => {

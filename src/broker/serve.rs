@@ -13,6 +13,7 @@ use corelane_shards::runtime::{
 };
 use tokio::sync::{mpsc, watch, Barrier};
 
+use super::descriptors::Descriptors;
 use super::run_shard::{run_shard, Launch};
 use super::Advertised;
 use crate::config::{Advertise, BrokerConfig, HostPort};
@@ -41,11 +42,6 @@ pub enum ServeError {
     #[error("cannot start the control thread: {0}")]
     Control(std::io::Error),
 }
-
-/// Parts of the descriptors a process may have: a quarter for log files, five eighths for
-/// connections, so that a flood of them does not keep a log from opening its file.
-const LOG_FILES_PART: usize = 4;
-const CONNECTIONS_PART: (usize, usize) = (5, 8);
 
 /// Runs a broker until it is told to stop (SIGTERM or SIGINT).
 ///
@@ -95,8 +91,7 @@ pub fn serve(config: BrokerConfig) -> Result<(), ServeError> {
         image: Arc::new(controller.image().clone()),
         advertised,
         addresses: Arc::new(bound.per_shard),
-        open_files: open_files as usize / shards / LOG_FILES_PART,
-        max_connections: open_files as usize / shards / CONNECTIONS_PART.1 * CONNECTIONS_PART.0,
+        descriptors: Descriptors::of_shard(open_files, shards),
         config,
         controller: handle,
         ready,

@@ -1,4 +1,4 @@
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::path::PathBuf;
 use std::rc::Rc;
 
@@ -20,10 +20,12 @@ pub enum HandleKind {
     WriteDurable,
 }
 
+const LEAST_FILES: usize = 16;
+
 /// The shard's open segment files, least recently used closed first, so that the number of
 /// partitions is not bounded by the descriptor limit. Created by the shard, never crosses it.
 pub struct HandleCache {
-    capacity: usize,
+    capacity: Cell<usize>,
     inner: RefCell<Inner>,
 }
 
@@ -36,7 +38,13 @@ struct Inner {
 impl HandleCache {
     /// `capacity`: the most files kept open (at least 16). Files in use stay open beyond it.
     pub fn new(capacity: usize) -> Self {
-        HandleCache { capacity: capacity.max(16), inner: RefCell::default() }
+        HandleCache { capacity: Cell::new(capacity.max(LEAST_FILES)), inner: RefCell::default() }
+    }
+
+    /// Another most of files kept open from now on.
+    pub fn resize(&self, capacity: usize) {
+        self.capacity.set(capacity.max(LEAST_FILES));
+        self.evict();
     }
 
     /// The open file for `key`, opened now where it is not.
@@ -92,15 +100,23 @@ impl HandleCache {
         inner.tick += 1;
         let tick = inner.tick;
         inner.files.insert(key, (tick, file));
-        if inner.files.len() > self.capacity {
-            inner.evict_oldest_eighth();
+        drop(inner);
+        self.evict();
+    }
+
+    fn evict(&self) {
+        let mut inner = self.inner.borrow_mut();
+        let capacity = self.capacity.get();
+        if inner.files.len() > capacity {
+            inner.evict_oldest(capacity - capacity / 8);
         }
     }
 }
 
 impl Inner {
-    /// Evicting many at once keeps the cost of the scan at a few steps per opened file.
-    fn evict_oldest_eighth(&mut self) {
+    /// Leaves `room`, and what is in use. Evicting many at once keeps the cost of the scan at a few steps
+    /// per opened file.
+    fn evict_oldest(&mut self, room: usize) {
         let mut ages: Vec<(u64, HandleKey)> = self
             .files
             .iter()
@@ -108,7 +124,7 @@ impl Inner {
             .map(|(key, (used, _))| (*used, *key))
             .collect();
         ages.sort_unstable_by_key(|(used, _)| *used);
-        for (_, key) in ages.iter().take(self.files.len() / 8 + 1) {
+        for (_, key) in ages.iter().take(self.files.len().saturating_sub(room)) {
             self.files.remove(key);
         }
     }

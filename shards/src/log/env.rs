@@ -83,6 +83,11 @@ impl LogEnv {
         })
     }
 
+    /// Keeps at most so many files open from now on; those in use stay open beyond it.
+    pub fn keep_open(&self, files: usize) {
+        self.handles.resize(files);
+    }
+
     /// Says which log directories there are, before any log is opened. A log in another one fails
     /// alone.
     pub fn watch_dirs(&self, dirs: Vec<Arc<DirHealth>>) {
