@@ -4,6 +4,7 @@ mod support;
 
 use std::path::Path;
 
+use bytes::BytesMut;
 use corelane_shards::disk::{Access, File, HandleCache, HandleKind, WriteBuffer, BLOCK_BYTES};
 use support::on_shard;
 
@@ -25,6 +26,10 @@ fn what_was_written_is_read_at_any_place() {
         assert_eq!(&file.read_at(0, 3).await.expect("a hole")[..], [0, 0, 0]);
         assert!(file.read_at(3 * BLOCK_BYTES + 5, 100).await.expect("nothing is there").is_empty());
         assert!(file.read_at(BLOCK_BYTES, 0).await.expect("nothing was asked for").is_empty());
+
+        let mut behind = BytesMut::from(&b"before"[..]);
+        let len = file.read_behind(3 * BLOCK_BYTES - 2, 100, &mut behind).await.expect("reads");
+        assert_eq!((len, &behind[..]), (2, &b"before\xfe\xff"[..]));
 
         // What was read outlives the file and its shard's buffers, and is read on any thread.
         drop(file);

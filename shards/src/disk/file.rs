@@ -1,9 +1,10 @@
 use std::io;
+use std::ops::Range;
 use std::panic::AssertUnwindSafe;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use futures_util::FutureExt;
 use glommio::io::{BufferedFile, DmaBuffer, DmaFile, OpenOptions};
 
@@ -54,6 +55,30 @@ impl WriteBuffer {
 
     pub fn bytes(&self) -> &[u8] {
         self.0.as_bytes()
+    }
+}
+
+/// Whole blocks to read for bytes that are wanted. Aligned here: the library's own way forgets, at the
+/// end of the file, that the bytes before the position count among those that were read.
+struct Aligned {
+    start: u64,
+    len: usize,
+    before: usize,
+    wanted: usize,
+}
+
+impl Aligned {
+    fn of(position: u64, len_bytes: usize) -> Aligned {
+        let start = align_down(position);
+        let before = (position - start) as usize;
+        let len = align_up((before + len_bytes) as u64) as usize;
+        Aligned { start, len, before, wanted: len_bytes }
+    }
+
+    /// What was wanted, of so many bytes that were read.
+    fn wanted(&self, read: usize) -> Range<usize> {
+        let end = read.min(self.before + self.wanted);
+        self.before.min(end)..end
     }
 }
 
@@ -144,18 +169,16 @@ impl File {
     /// # Errors
     /// What the kernel answers.
     pub async fn read_at(&self, position: u64, len_bytes: usize) -> Result<Bytes, DiskError> {
-        // Aligned here: the library's own way forgets, at the end of the file, that the bytes
-        // before `position` count among those that were read.
         if len_bytes == 0 {
             return Ok(Bytes::new());
         }
-        let start = align_down(position);
-        let before = (position - start) as usize;
-        let aligned = align_up((before + len_bytes) as u64) as usize;
+        let place = Aligned::of(position, len_bytes);
         let read = match &self.inner {
-            Inner::Direct(file) => file.read_owned_at(start, aligned).await.map(Bytes::from_owner),
+            Inner::Direct(file) => {
+                file.read_owned_at(place.start, place.len).await.map(Bytes::from_owner)
+            }
             Inner::Buffered(file) => {
-                file.read_at(start, aligned).await.map(|read| Bytes::copy_from_slice(&read))
+                file.read_at(place.start, place.len).await.map(|read| Bytes::copy_from_slice(&read))
             }
             Inner::Simulated(file) => {
                 let read = file.read_at(position, len_bytes).await;
@@ -163,8 +186,35 @@ impl File {
             }
         };
         let read = read.map_err(|e| self.error("read", io_error(e)))?;
-        let end = read.len().min(before + len_bytes);
-        Ok(read.slice(before.min(end)..end))
+        Ok(read.slice(place.wanted(read.len())))
+    }
+
+    /// As [`File::read_at`], behind what is in `out`: for who goes through a file and needs its memory
+    /// for a moment only. What is read into is the reactor's, and not new each time. Returns the
+    /// number of bytes.
+    ///
+    /// # Errors
+    /// What the kernel answers.
+    pub async fn read_behind(
+        &self,
+        position: u64,
+        len_bytes: usize,
+        out: &mut BytesMut,
+    ) -> Result<usize, DiskError> {
+        let place = Aligned::of(position, len_bytes);
+        let read = match &self.inner {
+            Inner::Direct(file) => file.read_at_aligned(place.start, place.len).await,
+            Inner::Buffered(file) => file.read_at(place.start, place.len).await,
+            Inner::Simulated(_) => {
+                let read = self.read_at(position, len_bytes).await?;
+                out.extend_from_slice(&read);
+                return Ok(read.len());
+            }
+        };
+        let read = read.map_err(|e| self.error("read", io_error(e)))?;
+        let wanted = &read[place.wanted(read.len())];
+        out.extend_from_slice(wanted);
+        Ok(wanted.len())
     }
 
     /// Makes every completed write durable.

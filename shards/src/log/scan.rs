@@ -121,13 +121,12 @@ impl Window<'_> {
     async fn fill(&mut self, want: usize) -> Result<(), DiskError> {
         while self.bytes.len() < want && self.read_to < self.size {
             let room = (self.size - self.read_to).min(READ_BYTES as u64) as usize;
-            let read = self.file.read_at(self.read_to, room).await?;
-            if read.is_empty() {
+            let read = self.file.read_behind(self.read_to, room, &mut self.bytes).await?;
+            if read == 0 {
                 self.size = self.read_to; // the file is shorter than it was said to be
                 return Ok(());
             }
-            self.read_to += read.len() as u64;
-            self.bytes.extend_from_slice(&read);
+            self.read_to += read as u64;
         }
         Ok(())
     }

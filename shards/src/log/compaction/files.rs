@@ -60,13 +60,12 @@ impl Batches {
     async fn fill(&mut self, want: usize, throttle: &mut Throttle) -> Result<(), LogError> {
         while self.bytes.len() < want && self.read_to < self.size {
             let room = (self.size - self.read_to).min(CHUNK_BYTES);
-            let read = self.file.read_at(self.read_to, room as usize).await?;
-            if read.is_empty() {
+            let read = self.file.read_behind(self.read_to, room as usize, &mut self.bytes).await?;
+            if read == 0 {
                 break;
             }
-            self.read_to += read.len() as u64;
-            self.bytes.extend_from_slice(&read);
-            throttle.spend(read.len() as u64).await;
+            self.read_to += read as u64;
+            throttle.spend(read as u64).await;
         }
         Ok(())
     }
