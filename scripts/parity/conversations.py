@@ -347,6 +347,31 @@ def scenario_record_times(s):
     produce(s, "stamped", records.batch([b"old"]))
 
 
+def scenario_times_of_single_records(s):
+    """Times between a batch's first and its claimed last, before the first, and after the claimed."""
+    hour, day = 3_600_000, 86_400_000
+    s.topics(["between"], configs=[("message.timestamp.after.max.ms", f"{hour}"), ("message.timestamp.before.max.ms", f"{hour}")])
+    s.topics(["unbounded"])
+    for gzipped in (False, True):
+        for topic in ("between", "unbounded"):
+            produce(s, topic, records.timed([0, -10, 5], gzipped=gzipped))
+            if topic == "between":
+                produce(s, topic, records.timed([0, -day, 0], gzipped=gzipped))
+                produce(s, topic, records.timed([0, -day, day, -day], gzipped=gzipped), version=7)
+                produce(s, topic, records.timed([0, day, 0], last_delta=0, gzipped=gzipped))
+            produce(s, topic, records.timed([0, day, 0], gzipped=gzipped))
+            # What the header claims is put right.
+            produce(s, topic, records.timed([0, 1, 0], last_delta=day, gzipped=gzipped))
+            if topic == "between" or not gzipped:
+                produce(s, topic, records.timed([0, 7, 0], last_delta=0, gzipped=gzipped))
+            produce(s, topic, records.timed([0, -1], time=-1, gzipped=gzipped))
+            produce(s, topic, records.timed([0, 2], attributes=8, gzipped=gzipped))
+    for topic in ("between", "unbounded"):
+        fetch(s, topic, 0)
+        for time in (records.NOW + 6, records.NOW + 8, -3):
+            s.ask("ListOffsets", 7, ReplicaId=-1, Topics=[{"Name": topic, "Partitions": [{"PartitionIndex": 0, "Timestamp": time}]}])
+
+
 def deleting_topics_of_the_broker(s):
     """The last one of all: takes the coordinators away, where it is allowed."""
     for topic in ("__share_group_state", "__cluster_metadata", "__transaction_state", "__consumer_offsets"):

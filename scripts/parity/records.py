@@ -1,5 +1,6 @@
 """Record batches by hand: made for Produce, read from Fetch."""
 
+import gzip
 import struct
 import time as clock
 
@@ -45,18 +46,28 @@ def record(delta, value, key=None, headers=(), time_delta=0):
     return varint(len(body)) + body
 
 
-def batch(values=(b"one",), *, base=0, epoch=-1, magic=2, attributes=0, time=TIME, producer=-1,
+def batch(values=(b"one",), *, base=0, epoch=-1, magic=2, attributes=0, time=TIME, last_time=None, producer=-1,
           producer_epoch=-1, sequence=-1, key=None, crc=None, count=None, last_delta=None, cut=0, body=None):
     """One batch; what a broker should refuse can be asked for."""
     if body is None:
         body = b"".join(record(i, v, key) for i, v in enumerate(values))
     count = len(values) if count is None else count
     last = (len(values) - 1) if last_delta is None else last_delta
-    tail = struct.pack(">hiqqqhii", attributes, last, time, time, producer, producer_epoch, sequence, count) + body
+    last_time = time if last_time is None else last_time
+    tail = struct.pack(">hiqqqhii", attributes, last, time, last_time, producer, producer_epoch, sequence, count) + body
     crc = crc32c(tail) if crc is None else crc
     head = struct.pack(">ibI", epoch, magic, crc)
     whole = struct.pack(">qi", base, len(head) + len(tail)) + head + tail
     return whole[:len(whole) - cut] if cut else whole
+
+
+def timed(deltas, last_delta=None, gzipped=False, time=NOW, **kwargs):
+    """A batch of records of times `deltas` after its own; its header claims the last, or `last_delta`."""
+    body = b"".join(record(at, b"v", time_delta=delta) for at, delta in enumerate(deltas))
+    last_time = time + (max(deltas) if last_delta is None else last_delta)
+    attributes = kwargs.pop("attributes", 0) | gzipped
+    body = gzip.compress(body, mtime=0) if gzipped else body
+    return batch([b""] * len(deltas), time=time, last_time=last_time, attributes=attributes, body=body, **kwargs)
 
 
 def summary(data):

@@ -50,7 +50,9 @@ settings! {
     "max.message.bytes": Int "1048588", AtLeast(0), ClusterWide, Honoured(|c, v| put(&mut c.max_message_bytes, v)),
         "Largest record batch, as it is sent.";
     "message.timestamp.after.max.ms": Long "3600000", AtLeast(0), ClusterWide, Honoured(|c, v| put(&mut c.timestamp_after_max_ms, v)),
-        "How far a timestamp may lie after the broker's clock.";
+        "How far a timestamp may lie after the broker's clock.",
+        "Of a compressed batch the last time that it claims counts, unless the topic has it undone: by a finite \
+         message.timestamp.before.max.ms, compaction or another compression.type. Kafka always undoes it.";
     "message.timestamp.before.max.ms": Long "9223372036854775807", AtLeast(0), ClusterWide, Honoured(|c, v| put(&mut c.timestamp_before_max_ms, v)),
         "How far a timestamp may lie before the broker's clock.";
     "message.timestamp.type": String "CreateTime", OneOf(&["CreateTime", "LogAppendTime"]), ClusterWide, Honoured(timestamps),

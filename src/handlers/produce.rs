@@ -1,12 +1,15 @@
 //! Produce (key 0), versions 3–13: `acks` 0, 1 and all; one record batch per partition (as Kafka
 //! demands since 0.11); idempotent and transactional producers (KIP-98, KIP-890). KIP-467: what is wrong,
-//! and with which records; times are looked at one by one where the batch's first or last is out of range.
+//! and with which records.
+//!
+//! Knowingly missing: batches are undone only where their topic asks for it (it is compacted, has another
+//! compression, or has a first time), so that elsewhere a compressed batch's last time is what it claims.
 
 use std::cell::Cell;
 use std::rc::Rc;
 
 use bytes::BytesMut;
-use corelane_shards::log::batch::{self, BatchError, BatchHeader, Codec};
+use corelane_shards::log::batch::{self, BatchError, BatchHeader, Codec, RecordTimes};
 use corelane_shards::log::NewBatch;
 
 use super::buffer_memory::BufferMemory;
@@ -179,35 +182,46 @@ fn fill(result: &mut PartitionResult, outcome: ProduceOutcome) {
     result.log_start_offset = outcome.log_start_offset;
 }
 
-fn code_of(error: &BatchError) -> ErrorCode {
-    match error {
+fn refused(error: BatchError) -> Refused {
+    let code = match error {
         BatchError::Checksum { .. }
         | BatchError::Length { .. }
         | BatchError::Compression(_)
         | BatchError::TooShort { .. } => ErrorCode::CorruptMessage,
         BatchError::Codec(_) => ErrorCode::UnsupportedCompressionType,
         _ => ErrorCode::InvalidRecord,
-    }
+    };
+    (code, error.to_string())
 }
 
-/// What only some topics ask for: a look at each record, or another compression than the producer's.
-/// Undone records, where they were looked at, and the batch that takes this one's place, if one has to.
-fn look_inside(
-    header: &BatchHeader,
-    records: &[u8],
-    config: &TopicConfig,
-) -> Result<(Option<Vec<u8>>, Option<BytesMut>), Refused> {
-    let refused = |e: BatchError| (code_of(&e), e.to_string());
-    let codec = header.codec().map_err(refused)?;
-    let other = config.compression.filter(|wanted| *wanted != codec);
-    if other.is_none() && !config.log.compact {
-        return Ok((None, None));
+/// A batch's records, as far as they were looked at.
+struct Inside {
+    header: BatchHeader,
+    times: Option<RecordTimes>,
+    undone: Option<Vec<u8>>,
+}
+
+impl Inside {
+    /// The records undone, which they are now if they were not.
+    fn undo(&mut self, batch: &[u8]) -> Result<&[u8], Refused> {
+        if self.undone.is_none() {
+            let (undone, times) = batch::check_inside(&self.header, batch).map_err(refused)?;
+            (self.undone, self.times) = (Some(undone), Some(times));
+        }
+        Ok(self.undone.as_deref().unwrap_or_default())
     }
-    let undone = batch::check_inside(header, records).map_err(refused)?;
-    let Some(wanted) = other else { return Ok((Some(undone), None)) };
-    match batch::recompress(header, &undone, wanted) {
-        Ok(batch) => Ok((Some(undone), Some(BytesMut::from(&batch[..])))),
-        Err(error) => Err((ErrorCode::UnknownServerError, error.to_string())),
+
+    /// Whether records may have times that are not taken. A compressed batch is undone to know the first
+    /// of them; the last is believed if it is the only one that matters.
+    fn is_suspicious(&mut self, batch: &[u8], taken: Option<(i64, i64)>) -> Result<bool, Refused> {
+        let Some((earliest, latest)) = taken else { return Ok(self.header.is_log_append_time()) };
+        if self.times.is_none() && earliest > 0 {
+            self.undo(batch)?;
+        }
+        Ok(match self.times {
+            Some(times) => times.least < earliest || times.greatest > latest,
+            None => self.header.max_timestamp.get() > latest,
+        })
     }
 }
 
@@ -246,30 +260,35 @@ impl Check<'_> {
         };
         let config = &topic.config;
         let mut records = records.unwrap_or_default();
-        let header = self.check_batch(&records, config)?;
-        let (undone, other) = look_inside(&header, &records, config)?;
+        let mut inside = self.check_batch(&records, config)?;
         let times = self.times(config);
-        if config.log.compact || is_suspicious(&header, times) {
-            let undone = match undone {
-                Some(undone) => undone,
-                None => batch::check_inside(&header, &records)
-                    .map_err(|e| (code_of(&e), e.to_string()))?,
-            };
+        if config.log.compact || inside.is_suspicious(&records, times)? {
             let (partition, needs_keys) = (index, config.log.compact);
             let rules = Rules { topic: topic.name.as_str(), partition, needs_keys, times };
-            self.check_records(&rules, &header, &undone, result)?;
+            let header = inside.header;
+            self.check_records(&rules, &header, inside.undo(&records)?, result)?;
         }
-        if let Some(other) = other {
-            records = other;
+        let codec = inside.header.codec().map_err(refused)?;
+        if let Some(wanted) = config.compression.filter(|wanted| *wanted != codec) {
+            let header = inside.header;
+            let other = batch::recompress(&header, inside.undo(&records)?, wanted);
+            let other = other.map_err(|e| (ErrorCode::UnknownServerError, e.to_string()))?;
+            records = BytesMut::from(&other[..]);
         }
-        if config.timestamp_type == TimestampType::LogAppendTime {
-            batch::stamp_append_time(&mut records, self.now_ms);
-            result.log_append_time_ms = self.now_ms;
+        match (config.timestamp_type, inside.times) {
+            (TimestampType::LogAppendTime, _) => {
+                batch::stamp_append_time(&mut records, self.now_ms);
+                result.log_append_time_ms = self.now_ms;
+            }
+            (TimestampType::CreateTime, Some(times)) => {
+                batch::set_last_time(&mut records, times.greatest);
+            }
+            (TimestampType::CreateTime, None) => (),
         }
         Ok((owner, key, records))
     }
 
-    fn check_batch(&self, records: &[u8], config: &TopicConfig) -> Result<BatchHeader, Refused> {
+    fn check_batch(&self, records: &[u8], config: &TopicConfig) -> Result<Inside, Refused> {
         let invalid = |message: &str| (ErrorCode::InvalidRecord, message.to_string());
         let header = match BatchHeader::peek(records) {
             Some(header) => header,
@@ -305,7 +324,8 @@ impl Check<'_> {
             );
             return Err((ErrorCode::MessageTooLarge, message));
         }
-        batch::check_produced(records).map_err(|error| (code_of(&error), error.to_string()))
+        let (header, times) = batch::check_produced(records).map_err(refused)?;
+        Ok(Inside { header, times, undone: None })
     }
 
     /// The first and last times that a topic takes, where its producers' times count.
@@ -330,23 +350,6 @@ impl Check<'_> {
             result.record_errors = refusal.records;
             return Err((refusal.code, refusal.message));
         }
-        let claimed = header.max_timestamp.get();
-        match rules.times {
-            // What the log's index would go by.
-            Some((_, last)) if claimed > last => {
-                let message = format!("The batch's last timestamp is {claimed}, after {last}");
-                Err((ErrorCode::InvalidTimestamp, message))
-            }
-            _ => Ok(()),
-        }
-    }
-}
-
-/// Whether records of a batch may have times that are not taken.
-fn is_suspicious(header: &BatchHeader, times: Option<(i64, i64)>) -> bool {
-    let (first, last) = (header.base_timestamp.get(), header.max_timestamp.get());
-    match times {
-        Some((earliest, latest)) => first >= 0 && first < earliest || last > latest,
-        None => header.is_log_append_time(),
+        Ok(())
     }
 }

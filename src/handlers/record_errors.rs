@@ -1,7 +1,7 @@
 //! Which records of a refused batch are to blame (KIP-467): those without a key in a topic that is compacted
 //! by key, and those of times that the topic does not take. Pure.
 
-use corelane_shards::log::batch::{BatchHeader, Record};
+use corelane_shards::log::batch::{BatchHeader, Record, NO_TIMESTAMP};
 
 use crate::wire::produce::RecordError;
 use crate::wire::ErrorCode;
@@ -25,8 +25,6 @@ pub struct Refusal {
     pub records: Vec<RecordError>,
 }
 
-/// A record without a time: it is never out of range.
-const NO_TIMESTAMP: i64 = -1;
 /// Records that the message names, as Kafka's does.
 const IN_MESSAGE: usize = 3;
 
@@ -88,6 +86,7 @@ fn judge_one(
         false => header.base_timestamp.get().wrapping_add(record.timestamp_delta),
     };
     let message = match rules.times {
+        // A record without a time is never out of range.
         Some((first, last)) if time != NO_TIMESTAMP => {
             if (first..=last).contains(&time) {
                 return None;

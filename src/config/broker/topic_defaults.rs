@@ -48,7 +48,9 @@ settings! {
     "log.message.timestamp.before.max.ms": Long "9223372036854775807", AtLeast(0), ClusterWide, Honoured(|c, v| of_topics(c, "message.timestamp.before.max.ms", v)),
         "How far a timestamp may lie before the broker's clock.";
     "log.message.timestamp.after.max.ms": Long "3600000", AtLeast(0), ClusterWide, Honoured(|c, v| of_topics(c, "message.timestamp.after.max.ms", v)),
-        "How far a timestamp may lie after the broker's clock.";
+        "How far a timestamp may lie after the broker's clock.",
+        "Of a compressed batch the last time that it claims counts, unless the topic has it undone: by a finite \
+         message.timestamp.before.max.ms, compaction or another compression.type. Kafka always undoes it.";
     "log.cleaner.delete.retention.ms": Long "86400000", AtLeast(0), ClusterWide, Honoured(|c, v| of_topics(c, "delete.retention.ms", v)),
         "How long a deletion's marker is kept when compacting.";
     "log.cleaner.min.cleanable.ratio": Double "0.5", Fraction, ClusterWide, Honoured(|c, v| of_topics(c, "min.cleanable.dirty.ratio", v)),

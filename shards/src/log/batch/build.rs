@@ -32,19 +32,40 @@ pub fn keyed(
     producer: Option<Producer>,
     codec: Codec,
 ) -> Vec<u8> {
+    let records: Vec<_> = pairs.iter().map(|pair| (0, *pair)).collect();
+    of(&records, timestamp_ms, producer, codec)
+}
+
+/// A batch of records of these times after the batch's own, without keys and values; its header claims
+/// the last of them.
+///
+/// # Panics
+/// As [`keyed`].
+pub fn timed(deltas: &[i64], timestamp_ms: i64, codec: Codec) -> Vec<u8> {
+    let records: Vec<_> = deltas.iter().map(|delta| (*delta, (None, None))).collect();
+    of(&records, timestamp_ms, None, codec)
+}
+
+fn of(
+    records: &[(i64, Pair<'_>)],
+    timestamp_ms: i64,
+    producer: Option<Producer>,
+    codec: Codec,
+) -> Vec<u8> {
     let producer = producer.unwrap_or(Producer { id: -1, epoch: -1, sequence: -1 });
-    let mut records = Vec::new();
-    for (index, (key, value)) in pairs.iter().enumerate() {
+    let last_delta = records.iter().map(|(delta, _)| *delta).max().unwrap_or(0);
+    let (count, mut bytes) = (records.len() as i32, Vec::new());
+    for (index, (time_delta, (key, value))) in records.iter().enumerate() {
         let mut body = vec![0];
-        put_varint(&mut body, 0);
+        put_varint(&mut body, *time_delta);
         put_varint(&mut body, index as i64);
         for part in [key, value] {
             put_varint(&mut body, part.map_or(-1, |bytes| bytes.len() as i64));
             body.extend_from_slice(part.unwrap_or_default());
         }
         put_varint(&mut body, 0);
-        put_varint(&mut records, body.len() as i64);
-        records.extend_from_slice(&body);
+        put_varint(&mut bytes, body.len() as i64);
+        bytes.extend_from_slice(&body);
     }
     let header = BatchHeader {
         base_offset: I64::ZERO,
@@ -53,15 +74,15 @@ pub fn keyed(
         magic: MAGIC_V2,
         crc: U32::ZERO,
         attributes: I16::new(codec.attribute()),
-        last_offset_delta: I32::new(pairs.len() as i32 - 1),
+        last_offset_delta: I32::new(count - 1),
         base_timestamp: I64::new(timestamp_ms),
-        max_timestamp: I64::new(timestamp_ms),
+        max_timestamp: I64::new(timestamp_ms.saturating_add(last_delta)),
         producer_id: I64::new(producer.id),
         producer_epoch: I16::new(producer.epoch),
         base_sequence: I32::new(producer.sequence),
-        record_count: I32::new(pairs.len() as i32),
+        record_count: I32::new(count),
     };
-    reseal(header, &compressed(codec, &records).expect("compresses"))
+    reseal(header, &compressed(codec, &bytes).expect("compresses"))
 }
 
 /// Computes the checksum of a batch that was changed by hand.

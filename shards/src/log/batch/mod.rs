@@ -16,7 +16,9 @@ use super::compression::compressed;
 pub use control::{transactional, Marker};
 use records::check_records;
 pub(in crate::log) use records::put_varint;
-pub use records::{check_inside, first_at_or_after, take_varint, undone_records, Record};
+pub use records::{
+    check_inside, first_at_or_after, take_varint, undone_records, Record, RecordTimes,
+};
 
 /// Bytes of a batch's header; no batch is shorter.
 pub const BATCH_HEADER_BYTES: usize = 61;
@@ -26,6 +28,9 @@ pub const LENGTH_PREFIX_BYTES: usize = 12;
 pub(in crate::log) const CRC_START: usize = 21;
 /// The only record format that is stored.
 pub const MAGIC_V2: i8 = 2;
+
+/// The time of a record that has none.
+pub const NO_TIMESTAMP: i64 = -1;
 
 const ATTRIBUTE_CODEC: i16 = 0x07;
 const ATTRIBUTE_LOG_APPEND_TIME: i16 = 0x08;
@@ -177,11 +182,12 @@ pub fn check_whole(bytes: &[u8]) -> Result<BatchHeader, BatchError> {
 }
 
 /// [`check_whole`], and all that Kafka asks of a batch that a producer sends: offsets from zero
-/// and without gaps, a known codec, and (where they are not compressed) every record whole.
+/// and without gaps, a known codec, and (where they are not compressed) every record whole. Returns the
+/// records' times, too, where they are not compressed.
 ///
 /// # Errors
 /// The first thing that is wrong.
-pub fn check_produced(bytes: &[u8]) -> Result<BatchHeader, BatchError> {
+pub fn check_produced(bytes: &[u8]) -> Result<(BatchHeader, Option<RecordTimes>), BatchError> {
     let header = check_whole(bytes)?;
     if header.base_offset.get() != 0 {
         return Err(BatchError::BaseOffset(header.base_offset.get()));
@@ -197,10 +203,11 @@ pub fn check_produced(bytes: &[u8]) -> Result<BatchHeader, BatchError> {
     if header.producer_id.get() >= 0 && header.base_sequence.get() < 0 {
         return Err(BatchError::Sequence(header.base_sequence.get()));
     }
-    if header.codec()? == Codec::None {
-        check_records(&bytes[BATCH_HEADER_BYTES..], count)?;
-    }
-    Ok(header)
+    let times = match header.codec()? {
+        Codec::None => Some(check_records(&header, &bytes[BATCH_HEADER_BYTES..])?),
+        _ => None,
+    };
+    Ok((header, times))
 }
 
 /// Writes what the leader decides into a batch: neither field is covered by the checksum.
@@ -210,6 +217,19 @@ pub fn check_produced(bytes: &[u8]) -> Result<BatchHeader, BatchError> {
 pub fn assign(bytes: &mut [u8], base_offset: i64, leader_epoch: i32) {
     bytes[..8].copy_from_slice(&base_offset.to_be_bytes());
     bytes[12..16].copy_from_slice(&leader_epoch.to_be_bytes());
+}
+
+/// Puts right what a producer claims of its records' times: which is the last of them, and that they are
+/// the producer's. Indexes and retention go by it. The checksum is computed anew where that was not so.
+pub fn set_last_time(bytes: &mut [u8], last_ms: i64) {
+    let Ok((header, _)) = BatchHeader::mut_from_prefix(bytes) else { return };
+    let last_ms = last_ms.max(NO_TIMESTAMP);
+    if header.max_timestamp.get() == last_ms && !header.is_log_append_time() {
+        return;
+    }
+    header.max_timestamp.set(last_ms);
+    header.attributes.set(header.attributes.get() & !ATTRIBUTE_LOG_APPEND_TIME);
+    build::seal(bytes);
 }
 
 /// Sets the broker's time on a batch (`message.timestamp.type=LogAppendTime`); the checksum is
@@ -257,7 +277,7 @@ mod tests {
 
     #[test]
     fn a_well_made_batch_passes() {
-        let header = check_produced(&sample()).expect("valid");
+        let (header, _) = check_produced(&sample()).expect("valid");
         assert_eq!(header.record_count.get(), 3);
         assert_eq!(header.last_offset(), 2);
     }
@@ -307,6 +327,46 @@ mod tests {
             let error = check_produced(&batch).expect_err("broken on purpose");
             assert!(expected(&error), "case {index}: {error}");
         }
+    }
+
+    #[test]
+    fn times_of_records_are_theirs_and_not_the_headers() {
+        let batch = build::timed(&[0, -7, 9, 1], 1_000, Codec::None);
+        let (_, times) = check_produced(&batch).expect("valid");
+        let expected = RecordTimes { least: 993, greatest: 1_009 };
+        assert_eq!(times, Some(expected));
+        let compressed = build::timed(&[0, -7, 9, 1], 1_000, Codec::Zstd);
+        let (header, times) = check_produced(&compressed).expect("valid");
+        assert_eq!(times, None, "not undone here");
+        let (_, times) = check_inside(&header, &compressed).expect("valid");
+        assert_eq!(times, expected);
+        let mut stamped = batch.clone();
+        stamp_append_time(&mut stamped, 5_000);
+        let (_, times) = check_produced(&stamped).expect("valid");
+        assert_eq!(
+            times,
+            Some(RecordTimes { least: 5_000, greatest: 5_000 }),
+            "the header's count"
+        );
+    }
+
+    #[test]
+    fn a_wrong_last_time_is_put_right_and_a_right_one_is_left_alone() {
+        let right = build::timed(&[0, 9], 1_000, Codec::None);
+        let mut batch = right.clone();
+        set_last_time(&mut batch, 1_009);
+        assert_eq!(batch, right);
+        batch[35..43].copy_from_slice(&i64::MAX.to_be_bytes());
+        build::seal(&mut batch);
+        set_last_time(&mut batch, 1_009);
+        assert_eq!(batch, right);
+        stamp_append_time(&mut batch, 5_000);
+        set_last_time(&mut batch, 1_009);
+        assert_eq!(batch, right);
+        set_last_time(&mut batch, -2);
+        let (header, _) = check_produced(&batch).expect("the checksum is renewed");
+        assert_eq!(header.max_timestamp.get(), NO_TIMESTAMP);
+        set_last_time(&mut batch[..60], 0);
     }
 
     #[test]

@@ -5,8 +5,21 @@ use std::io::{self, BufReader, Read};
 use super::{BatchError, BatchHeader, BATCH_HEADER_BYTES};
 use crate::log::compression::decompressed;
 
-/// Walks uncompressed records: each must lie within the batch and have the next offset.
-pub(super) fn check_records(mut rest: &[u8], count: i32) -> Result<(), BatchError> {
+/// The times of a batch's records, from the first to the last, in ms; -1 is a record without a time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RecordTimes {
+    pub least: i64,
+    pub greatest: i64,
+}
+
+/// Walks uncompressed records: each must lie within the batch and have the next offset. Returns their
+/// times, which are not always what the header claims.
+pub(super) fn check_records(
+    header: &BatchHeader,
+    mut rest: &[u8],
+) -> Result<RecordTimes, BatchError> {
+    let (count, base) = (header.record_count.get(), header.base_timestamp.get());
+    let mut times = RecordTimes { least: i64::MAX, greatest: i64::MIN };
     for index in 0..count {
         let damaged = |reason| BatchError::Record { index, reason };
         let length = take_varint(&mut rest).ok_or_else(|| damaged("its length is cut off"))?;
@@ -19,7 +32,9 @@ pub(super) fn check_records(mut rest: &[u8], count: i32) -> Result<(), BatchErro
             return Err(damaged("it has no attributes"));
         }
         body = &body[1..];
-        take_varint(&mut body).ok_or_else(|| damaged("its timestamp is cut off"))?;
+        let delta = take_varint(&mut body).ok_or_else(|| damaged("its timestamp is cut off"))?;
+        let time = base.wrapping_add(delta);
+        times = RecordTimes { least: times.least.min(time), greatest: times.greatest.max(time) };
         let delta = take_varint(&mut body).ok_or_else(|| damaged("its offset is cut off"))?;
         if delta != i64::from(index) {
             return Err(damaged("its offset is not the next one"));
@@ -27,11 +42,14 @@ pub(super) fn check_records(mut rest: &[u8], count: i32) -> Result<(), BatchErro
         check_key_value_headers(body).map_err(damaged)?;
         rest = after;
     }
-    if rest.is_empty() {
-        Ok(())
-    } else {
-        Err(BatchError::Record { index: count, reason: "bytes follow the last record" })
+    if !rest.is_empty() {
+        return Err(BatchError::Record { index: count, reason: "bytes follow the last record" });
     }
+    let stamp = header.max_timestamp.get();
+    Ok(match header.is_log_append_time() {
+        true => RecordTimes { least: stamp, greatest: stamp },
+        false => times,
+    })
 }
 
 fn check_key_value_headers(mut body: &[u8]) -> Result<(), &'static str> {
@@ -107,15 +125,18 @@ pub fn undone_records(header: &BatchHeader, batch: &[u8]) -> io::Result<Vec<u8>>
 }
 
 /// Checks the records of a compressed batch as those of an uncompressed one are when it is produced.
-/// Returns them undone.
+/// Returns them undone, and their times.
 ///
 /// # Errors
 /// The first thing that is wrong.
-pub fn check_inside(header: &BatchHeader, batch: &[u8]) -> Result<Vec<u8>, BatchError> {
+pub fn check_inside(
+    header: &BatchHeader,
+    batch: &[u8],
+) -> Result<(Vec<u8>, RecordTimes), BatchError> {
     let undone =
         undone_records(header, batch).map_err(|e| BatchError::Compression(e.to_string()))?;
-    check_records(&undone, header.record_count.get())?;
-    Ok(undone)
+    let times = check_records(header, &undone)?;
+    Ok((undone, times))
 }
 
 /// A record, by its parts in a batch's undone bytes.
