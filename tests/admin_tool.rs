@@ -130,7 +130,11 @@ fn settings_of_topics_are_shown_set_unset_and_compared() {
     assert_eq!(json(&broker, &["config", "diff", "--topic", "a"]), Value::Array(Vec::new()));
 
     let error = broker.fail(&["config", "set", "--topic", "a", "retention=1"], b"");
-    assert!(error.contains("has no setting 'retention': did you mean 'retention"), "{error}");
+    assert!(error.contains("has no setting 'retention': did you mean 'retention.ms'?"), "{error}");
+    let error = broker.fail(&["config", "set", "--topic", "a", "retention.byte=1"], b"");
+    assert!(error.contains("did you mean 'retention.bytes'?"), "{error}");
+    let error = broker.fail(&["topic", "create", "x", "--config", "retention.byte=1"], b"");
+    assert!(error.contains("did you mean retention.bytes?"), "{error}");
     let both = ["config", "set", "--topic", "a", "retention.ms=5", "segment.bytes=no"];
     broker.fail(&both, b"");
     assert_ne!(value("retention.ms"), "5", "all or nothing");

@@ -9,6 +9,7 @@ pub mod group;
 mod groups;
 pub mod layers;
 mod listener;
+pub mod near;
 mod parse;
 pub mod reference;
 pub mod setting;

@@ -2,6 +2,7 @@
 
 use corelane_shards::log::batch::Codec;
 
+use super::near::nearest;
 use super::setting::{put, settings, Setting, Standing::*, Update::*, Valid::*};
 use super::topic_config::{TimestampType, TopicConfig};
 
@@ -94,6 +95,13 @@ pub fn find(name: &str) -> Option<&'static Setting<TopicConfig>> {
     SETTINGS.iter().find(|setting| setting.name == name)
 }
 
+/// Kafka's words for a name that is not in the table, and which one may be meant.
+fn unknown(name: &str) -> String {
+    let near = nearest(name, SETTINGS.iter().map(|setting| setting.name));
+    let near = near.map_or_else(String::new, |near| format!("; did you mean {near}?"));
+    format!("Unknown topic config name: {name}{near}")
+}
+
 /// The broker's settings that are a topic setting's default; the first that is set counts.
 pub fn synonyms(name: &str) -> &'static [&'static str] {
     match name {
@@ -180,7 +188,7 @@ impl TopicConfig {
     ) -> Result<TopicConfig, String> {
         let mut config = self.clone();
         for (name, value) in overrides {
-            let setting = find(name).ok_or_else(|| format!("Unknown topic config name: {name}"))?;
+            let setting = find(name).ok_or_else(|| unknown(name))?;
             setting
                 .put(&mut config, value)
                 .map_err(|why| format!("Invalid value {value} for configuration {name}: {why}"))?;
@@ -231,6 +239,12 @@ mod tests {
         let remote = with(&[("remote.storage.enable", "true")]).expect("is not there");
         assert!(remote.contains("Tiered Storage functionality is disabled"), "{remote}");
         assert_eq!(with(&[("remote.storage.enable", "false")]), None);
+        let unknown = "Unknown topic config name: ";
+        for (name, expected) in
+            [("retention.byte", "retention.byte; did you mean retention.bytes?"), ("x", "x")]
+        {
+            assert_eq!(with(&[(name, "5")]), Some(format!("{unknown}{expected}")));
+        }
         for (name, value, why) in [
             ("retention.ms", "soon", "Not a number of type LONG"),
             ("retention.ms", "-5", "Value must be at least -1"),

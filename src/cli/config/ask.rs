@@ -10,6 +10,7 @@ use kafka_protocol::protocol::StrBytes;
 
 use super::{Kind, Resource};
 use crate::cli::nodes::{explained, no_topic, Cluster, Node};
+use crate::config::near::nearest;
 
 /// Where a value comes from (KIP-226), by Kafka's numbers.
 const OF_TOPIC: i8 = 1;
@@ -182,28 +183,5 @@ fn unknown_key(cluster: &mut Cluster, resource: &Resource, key: &str) -> anyhow:
     match near {
         Some(near) => anyhow!("{resource} has no setting '{key}': did you mean '{near}'?"),
         None => anyhow!("{resource} has no setting '{key}'; see `corelane config get`"),
-    }
-}
-
-/// The name with the most of its parts in common with `key`.
-fn nearest<'a>(key: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    let parts: Vec<&str> = key.split(['.', '-', '_']).collect();
-    let common = |name: &str| name.split('.').filter(|part| parts.contains(part)).count();
-    names
-        .map(|name| (common(name), name))
-        .filter(|(common, _)| *common > 0)
-        .max_by_key(|f| f.0)
-        .map(|f| f.1)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_nearest_name_shares_most_parts() {
-        let names = ["retention.ms", "retention.bytes", "segment.ms"];
-        assert_eq!(nearest("retention_bytes", names.into_iter()), Some("retention.bytes"));
-        assert_eq!(nearest("nothing", names.into_iter()), None);
     }
 }
