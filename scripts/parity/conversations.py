@@ -364,6 +364,10 @@ def scenario_times_of_single_records(s):
             produce(s, topic, records.timed([0, 1, 0], last_delta=day, gzipped=gzipped))
             if topic == "between" or not gzipped:
                 produce(s, topic, records.timed([0, 7, 0], last_delta=0, gzipped=gzipped))
+            else:
+                s.topics(["claimed"])
+                produce(s, "claimed", records.timed([0, 7, 0], last_delta=0, gzipped=True))
+                fetch(s, "claimed", 0)
             produce(s, topic, records.timed([0, -1], time=-1, gzipped=gzipped))
             produce(s, topic, records.timed([0, 2], attributes=8, gzipped=gzipped))
     for topic in ("between", "unbounded"):

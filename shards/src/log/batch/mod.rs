@@ -134,6 +134,12 @@ impl BatchHeader {
         self.attributes.get() & ATTRIBUTE_LOG_APPEND_TIME != 0
     }
 
+    /// The times of all records, where they are the header's and not their own.
+    pub(in crate::log) fn stamp(&self) -> Option<RecordTimes> {
+        let stamp = self.max_timestamp.get();
+        self.is_log_append_time().then_some(RecordTimes { least: stamp, greatest: stamp })
+    }
+
     /// From when on the batch's tombstones may go, if that has been decided (KIP-534).
     pub fn delete_horizon_ms(&self) -> Option<i64> {
         let decided = self.attributes.get() & ATTRIBUTE_DELETE_HORIZON != 0;
@@ -183,7 +189,7 @@ pub fn check_whole(bytes: &[u8]) -> Result<BatchHeader, BatchError> {
 
 /// [`check_whole`], and all that Kafka asks of a batch that a producer sends: offsets from zero
 /// and without gaps, a known codec, and (where they are not compressed) every record whole. Returns the
-/// records' times, too, where they are not compressed.
+/// records' times, too, where they are not compressed or have the header's.
 ///
 /// # Errors
 /// The first thing that is wrong.
@@ -205,7 +211,7 @@ pub fn check_produced(bytes: &[u8]) -> Result<(BatchHeader, Option<RecordTimes>)
     }
     let times = match header.codec()? {
         Codec::None => Some(check_records(&header, &bytes[BATCH_HEADER_BYTES..])?),
-        _ => None,
+        _ => header.stamp(),
     };
     Ok((header, times))
 }

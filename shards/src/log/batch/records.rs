@@ -45,11 +45,7 @@ pub(super) fn check_records(
     if !rest.is_empty() {
         return Err(BatchError::Record { index: count, reason: "bytes follow the last record" });
     }
-    let stamp = header.max_timestamp.get();
-    Ok(match header.is_log_append_time() {
-        true => RecordTimes { least: stamp, greatest: stamp },
-        false => times,
-    })
+    Ok(header.stamp().unwrap_or(times))
 }
 
 fn check_key_value_headers(mut body: &[u8]) -> Result<(), &'static str> {
