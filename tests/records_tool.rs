@@ -30,6 +30,19 @@ fn objects(broker: &Broker, topic: &str, more: &[&str]) -> Vec<Value> {
 }
 
 #[test]
+fn what_comes_before_a_record_that_is_wrong_is_stored() {
+    let broker = Broker::start(Setup::new("single"));
+    broker.run(&["topic", "create", "t"], b"");
+    let input = b"{\"value\":\"1\"}\n{\"value\":\"2\"}\nwrong\n{\"value\":\"3\"}\n";
+    let error = broker.fail(&["produce", "t", "--json"], input);
+    assert!(error.contains("2 records to t"), "{error}");
+    assert!(error.contains("standard input, record 3: no JSON"), "{error}");
+    assert_eq!(lines(&broker, "t", &[]), ["1", "2"]);
+    let error = broker.fail(&["produce", "__consumer_offsets"], b"x\n");
+    assert!(!error.contains("Broker:"), "{error}");
+}
+
+#[test]
 fn records_are_read_from_lines_fields_files_and_json() {
     let broker = Broker::start(Setup::new("per-shard"));
     broker.run(&["topic", "create", "t", "whole", "copy", "--partitions", "2"], b"");
@@ -74,7 +87,7 @@ fn records_are_read_from_lines_fields_files_and_json() {
     };
     assert_eq!(strip(objects(&broker, "copy", &[])), strip(objects(&broker, "t", &[])));
     let error = broker.fail(&["produce", "copy", "--json"], b"{}\n[]\n");
-    assert!(error.contains("-, record 2: a JSON object is wanted"), "{error}");
+    assert!(error.contains("standard input, record 2: a JSON object is wanted"), "{error}");
     let error = broker.fail(&["produce", "copy", "--partition", "7"], b"x\n");
     assert!(error.contains("no such partition"), "{error}");
 }

@@ -1,6 +1,6 @@
 //! Which records are printed.
 
-use anyhow::Context;
+use anyhow::{ensure, Context};
 use regex::bytes::Regex;
 
 use super::shown::Shown;
@@ -39,12 +39,15 @@ pub struct Filter {
 
 impl Filter {
     /// # Errors
-    /// A regular expression is none.
+    /// A regular expression is none, or no time is in the range.
     pub fn new(
         args: &Asked,
         from_ms: Option<i64>,
         until_ms: Option<i64>,
     ) -> anyhow::Result<Filter> {
+        if let (Some(from), Some(until)) = (from_ms, until_ms) {
+            ensure!(from < until, "--until is not after --from: no record can be between them");
+        }
         let regex = |name: &str, text: &Option<String>| {
             let parsed = text.as_deref().map(Regex::new).transpose();
             parsed.with_context(|| format!("{name}: no regular expression"))
@@ -124,5 +127,6 @@ mod tests {
         let at = |from, until| Filter::new(&args(), from, until).expect("valid").passes(&record);
         assert!(at(Some(100), Some(101)) && !at(Some(101), None) && !at(None, Some(100)));
         assert!(Filter::new(&Asked { key_regex: text("("), ..args() }, None, None).is_err());
+        assert!(Filter::new(&args(), Some(5), Some(5)).is_err(), "no time is between them");
     }
 }

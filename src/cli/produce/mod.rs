@@ -32,6 +32,7 @@ Keys and values that are no text are {\"base64\": \"…\"}; other JSON values ar
 pub struct Args {
     #[command(flatten)]
     connect: Connect,
+    /// Where to.
     #[arg(add = clap_complete::ArgValueCompleter::new(crate::cli::complete::topics))]
     topic: String,
     /// Read from these instead of standard input; - is that.
@@ -108,14 +109,29 @@ pub fn run(args: Args) -> Result<(), Failure> {
     }
     let sender = Sender::connect(&args.connect, &args.topic, &args.sending)?;
     let progress = progress();
+    let all_sent = send_all(&args, &parser, &sender, inputs, &progress);
+    // What was taken before a record that is wrong is stored, and it is said how much that is.
+    sender.wait(|done| progress.set_position(done))?;
+    progress.finish_and_clear();
+    sender.report(&args.topic, started.elapsed())?;
+    Ok(all_sent?)
+}
+
+fn send_all(
+    args: &Args,
+    parser: &Parser,
+    sender: &Sender,
+    inputs: Vec<(&Path, Box<dyn BufRead>)>,
+    progress: &ProgressBar,
+) -> anyhow::Result<()> {
     let mut left = args.count.unwrap_or(u64::MAX);
     let mut sent = 0u64;
     for (file, reader) in inputs {
-        let mut input = Input::new(reader, &parser);
+        let mut input = Input::new(reader, parser);
         let mut number = 0u64;
         while left > 0 {
             number += 1;
-            let at = || format!("{}, record {number}", file.display());
+            let at = || format!("{}, record {number}", name_of(file));
             let Some(record) = input.next().with_context(at)? else { break };
             sender.send(&args.topic, record).with_context(at)?;
             (left, sent) = (left - 1, sent + 1);
@@ -124,9 +140,14 @@ pub fn run(args: Args) -> Result<(), Failure> {
             }
         }
     }
-    sender.wait(|done| progress.set_position(done))?;
-    progress.finish_and_clear();
-    sender.report(&args.topic, started.elapsed())
+    Ok(())
+}
+
+fn name_of(file: &Path) -> String {
+    match file == Path::new("-") {
+        true => "standard input".to_string(),
+        false => file.display().to_string(),
+    }
 }
 
 fn open(file: &Path) -> anyhow::Result<Box<dyn BufRead>> {

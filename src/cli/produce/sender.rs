@@ -89,10 +89,8 @@ fn words(error: &KafkaError) -> String {
             the topic (and -X message.max.bytes=N of librdkafka)"
             .to_string(),
         Some(Code::UnknownPartition) => "there is no such partition".to_string(),
-        Some(code) => {
-            let text = code.to_string();
-            format!("{} ({code:?})", text.strip_prefix("Broker: ").unwrap_or(&text))
-        }
+        // "InvalidTopic (Broker: Invalid topic)".
+        Some(code) => code.to_string().replace("(Broker: ", "("),
         None => error.to_string(),
     }
 }
