@@ -123,8 +123,19 @@ fn settings_of_topics_are_shown_set_unset_and_compared() {
     assert_eq!(diff[1], ["cleanup.policy", "compact,delete", "delete"]);
     assert_eq!(diff.len(), 3);
 
+    let diff = cells(&broker, &["config", "diff", "--topic", "a"]);
+    let retention = diff.iter().find(|row| row[0] == "retention.ms").expect("is its own");
+    assert_eq!(retention[2], "604800000", "the default, which brokers do not tell");
+    let all = ["config", "set", "--broker-defaults", "log.retention.ms=5000"];
+    broker.run(&all, b"");
+    let diff = cells(&broker, &["config", "diff", "--broker", "1"]);
+    let retention = diff.iter().find(|row| row[0] == "log.retention.ms").expect("is set");
+    assert_eq!(retention[2], "log.retention.hours=168", "in its own unit");
+    broker.run(&["config", "unset", "--broker-defaults", "log.retention.ms"], b"");
+
     let unset =
         json(&broker, &["config", "unset", "--topic", "a", "retention.ms", "cleanup.policy"]);
+    assert_eq!(unset[0]["changes"][0]["to"], "604800000");
     assert_eq!(unset[0]["changes"][1]["to"], "delete");
     assert_eq!(value("cleanup.policy"), "delete");
     assert_eq!(json(&broker, &["config", "diff", "--topic", "a"]), Value::Array(Vec::new()));

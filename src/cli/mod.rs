@@ -79,7 +79,11 @@ enum Command {
     Import(import::Args),
     /// Print the version.
     #[command(after_help = "Example:\n  corelane version")]
-    Version,
+    Version {
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
     /// Print config/REFERENCE.md, or config/corelane.toml.
     #[command(hide = true)]
     Reference {
@@ -91,7 +95,10 @@ enum Command {
   corelane completions bash > ~/.local/share/bash-completion/completions/corelane
   corelane completions zsh > ~/.zfunc/_corelane
   corelane completions fish > ~/.config/fish/completions/corelane.fish")]
-    Completions { shell: clap_complete::Shell },
+    Completions {
+        /// The shell that is to complete.
+        shell: clap_complete::Shell,
+    },
     /// Write manual pages, one a command.
     #[command(after_help = "Example:\n  corelane man ~/.local/share/man/man1")]
     Man {
@@ -149,8 +156,12 @@ pub fn main() -> i32 {
         Command::Txn(args) => txn::run(args),
         Command::Log(args) => log::run(args),
         Command::Import(args) => import::run(args),
-        Command::Version => {
-            println!("corelane {}", env!("CARGO_PKG_VERSION"));
+        Command::Version { json } => {
+            let version = env!("CARGO_PKG_VERSION");
+            match json {
+                true => print::say(serde_json::json!({ "version": version })),
+                false => print::say(format_args!("corelane {version}")),
+            }
             Ok(())
         }
         Command::Reference { toml } => {

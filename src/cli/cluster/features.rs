@@ -59,6 +59,7 @@ enum Command {
 struct Update {
     #[command(flatten)]
     connect: Connect,
+    /// Features, and the levels they get.
     #[arg(required = true, value_name = "FEATURE=LEVEL")]
     levels: Vec<String>,
     /// Only have the broker check it.

@@ -11,6 +11,7 @@ use kafka_protocol::protocol::StrBytes;
 use super::{Kind, Resource};
 use crate::cli::nodes::{explained, no_topic, Cluster, Node};
 use crate::config::near::nearest;
+use crate::config::{broker, client_metrics, group, topic};
 
 /// Where a value comes from (KIP-226), by Kafka's numbers.
 const OF_TOPIC: i8 = 1;
@@ -33,15 +34,41 @@ pub struct Setting {
     pub sensitive: bool,
     pub kind: &'static str,
     pub doc: Option<String>,
-    /// From the one in force down to the default: value and source.
+    /// From the one in force down to the default: value and source. A value in another unit has its
+    /// name with it: `log.retention.hours=168`.
     pub synonyms: Vec<(Option<String>, i8)>,
+    /// The default that brokers do not tell of a setting that has a value.
+    usual: Option<&'static str>,
+}
+
+/// What Kafka and Corelane have where nothing is set.
+fn usual(kind: Kind, key: &str) -> Option<&'static str> {
+    match kind {
+        Kind::Topic => topic::find(key)?.default,
+        Kind::Broker => broker::find(key)?.default,
+        Kind::Group => group::find(key)?.default,
+        Kind::ClientMetrics => client_metrics::find(key)?.default,
+    }
+}
+
+/// The value of a synonym of a setting.
+fn value_of(key: &str, synonym: DescribeConfigsSynonym) -> (Option<String>, i8) {
+    let unit = |name: &str| name.rsplit('.').next().map(str::to_string);
+    let name = synonym.name.as_str();
+    let value = synonym.value.map(|value| match unit(name) == unit(key) {
+        true => value.to_string(),
+        false => format!("{name}={value}"),
+    });
+    (value, synonym.source)
 }
 
 impl Setting {
-    fn new(result: DescribeConfigsResourceResult) -> Setting {
+    fn new(result: DescribeConfigsResourceResult, kind: Kind) -> Setting {
         let text = |text: StrBytes| text.to_string();
-        let synonym = |s: DescribeConfigsSynonym| (s.value.map(text), s.source);
+        let synonyms = result.synonyms.into_iter();
         Setting {
+            synonyms: synonyms.map(|synonym| value_of(&result.name, synonym)).collect(),
+            usual: usual(kind, &result.name),
             key: result.name.to_string(),
             value: result.value.map(text),
             source: result.config_source,
@@ -49,7 +76,6 @@ impl Setting {
             sensitive: result.is_sensitive,
             kind: kind_name(result.config_type),
             doc: result.documentation.map(text),
-            synonyms: result.synonyms.into_iter().map(synonym).collect(),
         }
     }
 
@@ -83,12 +109,15 @@ impl Setting {
         self.source == OF_TOPIC
     }
 
-    /// What is in force where nothing is set at all, if the broker says so.
+    /// What is in force where nothing is set at all.
     pub fn default(&self) -> Option<&str> {
         if self.is_default() {
             return self.value.as_deref();
         }
-        self.synonyms.iter().find(|(_, source)| *source == DEFAULT)?.0.as_deref()
+        match self.synonyms.iter().find(|(_, source)| *source == DEFAULT) {
+            Some((value, _)) => value.as_deref(),
+            None => self.usual,
+        }
     }
 
     /// What is in force once the resource's own value is gone.
@@ -103,7 +132,12 @@ impl Setting {
         if self.source != own {
             return self.value.as_deref();
         }
-        self.synonyms.iter().find(|(_, source)| *source != own)?.0.as_deref()
+        match self.synonyms.iter().find(|(_, source)| *source != own) {
+            Some((value, _)) => value.as_deref(),
+            // Of what is set for all brokers, each of them may have its own below.
+            None if own == OF_ALL_BROKERS => None,
+            None => self.usual,
+        }
     }
 }
 
@@ -164,7 +198,8 @@ pub fn described(
             return Err(error.context(resource.to_string()));
         }
     }
-    let mut settings: Vec<Setting> = found.configs.into_iter().map(Setting::new).collect();
+    let setting = |result| Setting::new(result, resource.kind);
+    let mut settings: Vec<Setting> = found.configs.into_iter().map(setting).collect();
     settings.sort_by(|a, b| a.key.cmp(&b.key));
     // Broker defaults show only what was set.
     let is_whole = resource.kind != Kind::Broker || !resource.name.is_empty();

@@ -38,6 +38,7 @@ enum Command {
         connect: Connect,
         #[command(flatten)]
         resources: Resources,
+        /// New values; += and -= for one of a list.
         #[arg(required = true, value_name = "KEY=VALUE")]
         settings: Vec<String>,
         /// Only have the broker check it.
@@ -56,6 +57,7 @@ enum Command {
         connect: Connect,
         #[command(flatten)]
         resources: Resources,
+        /// Their names.
         #[arg(required = true, value_name = "KEY")]
         keys: Vec<String>,
         /// Only have the broker check it.

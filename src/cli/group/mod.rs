@@ -41,6 +41,7 @@ enum Command {
     Describe {
         #[command(flatten)]
         connect: Connect,
+        /// Its name.
         #[arg(add = clap_complete::ArgValueCompleter::new(crate::cli::complete::groups))]
         group: String,
         /// Print JSON.
@@ -54,6 +55,7 @@ enum Command {
     Members {
         #[command(flatten)]
         connect: Connect,
+        /// Its name.
         #[arg(add = clap_complete::ArgValueCompleter::new(crate::cli::complete::groups))]
         group: String,
         /// Print JSON.
@@ -72,6 +74,7 @@ enum Command {
     Delete {
         #[command(flatten)]
         connect: Connect,
+        /// Their names.
         #[arg(required = true, value_name = "GROUP", add = clap_complete::ArgValueCompleter::new(crate::cli::complete::groups))]
         groups: Vec<String>,
         #[command(flatten)]

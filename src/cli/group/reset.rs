@@ -18,6 +18,7 @@ use crate::cli::Failure;
 pub struct Args {
     #[command(flatten)]
     connect: Connect,
+    /// Its name: it has no members now.
     #[arg(add = clap_complete::ArgValueCompleter::new(crate::cli::complete::groups))]
     group: String,
     /// Only this topic, all of its partitions; may be given several times. Default: everything that

@@ -30,6 +30,7 @@ takes back a move that is under way.")]
 pub struct Args {
     #[command(flatten)]
     connect: Connect,
+    /// All of its partitions are moved, unless some are named.
     #[arg(add = clap_complete::ArgValueCompleter::new(crate::cli::complete::topics))]
     topic: String,
     /// Only this partition; may be given several times.

@@ -9,16 +9,18 @@ use crate::cli::{wrong_usage, Failure};
   corelane topic alter users --set cleanup.policy+=delete --dry-run     add to a list
 
 See also `corelane config get|diff --topic events`.")]
+#[command(group(clap::ArgGroup::new("change").required(true).multiple(true)))]
 pub struct Args {
     #[command(flatten)]
     connect: Connect,
+    /// All of them get the same settings.
     #[arg(required = true, value_name = "TOPIC", add = clap_complete::ArgValueCompleter::new(crate::cli::complete::topics))]
     topics: Vec<String>,
     /// A new value, or +=, -= for one of a list; may be given several times.
-    #[arg(long, value_name = "KEY=VALUE", required_unless_present = "unset")]
+    #[arg(long, value_name = "KEY=VALUE", group = "change")]
     set: Vec<String>,
     /// Back to what the broker has; may be given several times.
-    #[arg(long, value_name = "KEY")]
+    #[arg(long, value_name = "KEY", group = "change")]
     unset: Vec<String>,
     /// Only have the broker check it.
     #[arg(long)]

@@ -20,6 +20,7 @@ use crate::metadata::kafka_uuid;
 pub struct Args {
     #[command(flatten)]
     connect: Connect,
+    /// Their names: letters, digits, dots, hyphens and underscores.
     #[arg(required = true, value_name = "TOPIC")]
     topics: Vec<String>,
     /// Number of partitions; default: the broker's.

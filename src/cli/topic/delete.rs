@@ -15,6 +15,7 @@ use crate::cli::Failure;
 pub struct Args {
     #[command(flatten)]
     connect: Connect,
+    /// Their names.
     #[arg(required = true, value_name = "TOPIC", add = clap_complete::ArgValueCompleter::new(crate::cli::complete::topics))]
     topics: Vec<String>,
     /// Topics that are not there are no error.

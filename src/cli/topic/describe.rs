@@ -20,6 +20,7 @@ use crate::metadata::kafka_uuid;
 pub struct Args {
     #[command(flatten)]
     connect: Connect,
+    /// Their names.
     #[arg(required = true, value_name = "TOPIC", add = clap_complete::ArgValueCompleter::new(crate::cli::complete::topics))]
     topics: Vec<String>,
     /// One JSON object a line and topic.

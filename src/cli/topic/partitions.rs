@@ -17,6 +17,7 @@ Partitions cannot be taken away again, and most keys will go to other partitions
 pub struct Args {
     #[command(flatten)]
     connect: Connect,
+    /// Their names.
     #[arg(required = true, value_name = "TOPIC", add = clap_complete::ArgValueCompleter::new(crate::cli::complete::topics))]
     topics: Vec<String>,
     #[command(flatten)]

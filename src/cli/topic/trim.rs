@@ -26,6 +26,7 @@ Only whole prefixes can go: with --before, everything up to the first record tha
 pub struct Args {
     #[command(flatten)]
     connect: Connect,
+    /// Its name.
     #[arg(add = clap_complete::ArgValueCompleter::new(crate::cli::complete::topics))]
     topic: String,
     /// Only this partition; may be given several times.

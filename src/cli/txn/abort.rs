@@ -28,6 +28,7 @@ use crate::clock::now_ms;
 pub struct Args {
     #[command(flatten)]
     connect: Connect,
+    /// The topic in which it hangs.
     topic: String,
     #[arg(long)]
     partition: i32,
