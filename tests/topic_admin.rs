@@ -177,6 +177,30 @@ fn topics_are_deleted_by_name_or_id_and_internal_ones_are_not() {
 }
 
 #[test]
+fn internal_topics_keep_their_partitions() {
+    let broker = broker();
+    let mut client = broker.client();
+    create(&mut client, vec![topic("__consumer_offsets", 1), topic("t", 1)], false);
+    let more = |of: &str| {
+        create_partitions_request::CreatePartitionsTopic::default()
+            .with_name(name(of))
+            .with_count(2)
+            .with_assignments(None)
+    };
+    let request = CreatePartitionsRequest::default()
+        .with_topics(vec![more("__consumer_offsets"), more("t")])
+        .with_timeout_ms(60_000);
+    let response: CreatePartitionsResponse = client.ask(ApiKey::CreatePartitions, 3, &request);
+    let code = |of: &str| {
+        let found = response.results.iter().find(|result| result.name == name(of));
+        found.expect("is answered").error_code
+    };
+    assert_eq!((code("__consumer_offsets"), code("t")), (17, 0));
+    let there = topics_of(&mut client);
+    assert_eq!(there, [("__consumer_offsets".to_string(), 1), ("t".to_string(), 2)]);
+}
+
+#[test]
 fn records_of_internal_and_compacted_topics_are_not_deleted() {
     let broker = broker();
     let mut client = broker.client();

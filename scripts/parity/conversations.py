@@ -379,6 +379,9 @@ def scenario_times_of_single_records(s):
 def deleting_topics_of_the_broker(s):
     """The last one of all: takes the coordinators away, where it is allowed."""
     for topic in ("__share_group_state", "__cluster_metadata", "__transaction_state", "__consumer_offsets"):
+        for count in (1, 90):
+            s.ask("CreatePartitions", 2, Topics=[{"Name": topic, "Count": count, "Assignments": None}], TimeoutMs=5000, ValidateOnly=True)
+    for topic in ("__share_group_state", "__cluster_metadata", "__transaction_state", "__consumer_offsets"):
         for version in (5, 6):
             s.ask("DeleteTopics", version, Topics=[{"Name": topic}], TopicNames=[topic], TimeoutMs=5000)
         s.pause()

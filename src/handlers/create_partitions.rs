@@ -1,4 +1,5 @@
-//! CreatePartitions (key 37), versions 0–3 (KIP-195).
+//! CreatePartitions (key 37), versions 0–3 (KIP-195). The broker's own topics keep their partitions: where
+//! a group's offsets or a transaction are is the hash of its name over their number.
 
 use std::time::Duration;
 
@@ -8,7 +9,8 @@ use kafka_protocol::messages::{CreatePartitionsRequest, CreatePartitionsResponse
 use super::repeated::{named_twice, repeated};
 use super::RequestContext;
 use crate::controller::{ApiError, MorePartitions};
-use crate::wire::StrBytes;
+use crate::group::is_internal;
+use crate::wire::{ErrorCode, StrBytes};
 
 pub async fn handle(
     cx: &RequestContext,
@@ -16,8 +18,8 @@ pub async fn handle(
     request: CreatePartitionsRequest,
 ) -> CreatePartitionsResponse {
     let twice = repeated(request.topics.iter().map(|topic| &topic.name));
-    let asked: Vec<_> =
-        request.topics.iter().filter(|topic| !twice.contains(&topic.name)).collect();
+    let once = request.topics.iter().filter(|topic| !twice.contains(&topic.name));
+    let (ours, asked): (Vec<_>, Vec<_>) = once.partition(|topic| is_internal(&topic.name));
     let names: Vec<_> = asked.iter().map(|topic| topic.name.clone()).collect();
     let topics = asked.iter().map(|topic| {
         let assignments = topic.assignments.as_ref().map(|all| {
@@ -33,7 +35,8 @@ pub async fn handle(
         Ok(results) => results,
         Err(code) => names.iter().map(|_| Err(ApiError::new(code, "not done in time"))).collect(),
     };
-    let refused = twice.into_iter().map(|name| (name, Err(named_twice())));
+    let kept = ours.into_iter().map(|topic| (topic.name.clone(), Err(internal())));
+    let refused = twice.into_iter().map(|name| (name, Err(named_twice()))).chain(kept);
     let answers = names.into_iter().zip(results).chain(refused).map(|(name, result)| {
         let answer = CreatePartitionsTopicResult::default().with_name(name);
         match result {
@@ -44,4 +47,11 @@ pub async fn handle(
         }
     });
     CreatePartitionsResponse::default().with_results(answers.collect())
+}
+
+fn internal() -> ApiError {
+    let message =
+        "The topic is internal: with other partitions, what groups and transactions have \
+        done would not be found.";
+    ApiError::new(ErrorCode::InvalidTopicException, message)
 }

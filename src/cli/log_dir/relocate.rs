@@ -78,7 +78,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     let refused = moves.iter().filter(|moved| matches!(moved.state, State::Refused(_))).count();
     match refused {
         0 => Ok(()),
-        refused => Err(anyhow!("{} were not moved", plural(refused, "partition")).into()),
+        refused => Err(anyhow!("{} could not be moved", plural(refused, "partition")).into()),
     }
 }
 

@@ -5,7 +5,7 @@ use serde_json::json;
 use crate::cli::client::{Connect, ASK_TIMEOUT};
 use crate::cli::nodes::{topic_name, Cluster};
 use crate::cli::outcome::{report, Outcome};
-use crate::cli::print::note;
+use crate::cli::print::{note, plural};
 use crate::cli::Failure;
 
 #[derive(clap::Args)]
@@ -72,7 +72,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         let outcome = Outcome::new(name, topic.error_code, topic.error_message.as_deref());
         match wanted.iter().find(|(wanted, _, _)| wanted == name) {
             Some((_, have, count)) => outcome.with(
-                format!(": {have} partitions before, {count} now"),
+                format!(": {} before, {count} now", plural(*have as usize, "partition")),
                 json!({"from": have, "to": count}),
             ),
             None => outcome,

@@ -88,7 +88,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     }
     match cuts.iter().filter(|cut| cut.result.is_some()).count() {
         0 => Ok(()),
-        failed => Err(anyhow!("{} were not trimmed", plural(failed, "partition")).into()),
+        failed => Err(anyhow!("{} could not be trimmed", plural(failed, "partition")).into()),
     }
 }
 
@@ -151,7 +151,7 @@ fn delete(
             let Some(cut) = cuts.iter_mut().find(is_it) else { continue };
             match partition.error_code {
                 0 => cut.to = partition.low_watermark,
-                code => cut.result = Some(refused(code)),
+                code => (cut.to, cut.result) = (cut.start, Some(refused(code))),
             }
         }
     }
@@ -159,8 +159,10 @@ fn delete(
 }
 
 fn refused(code: i16) -> anyhow::Error {
+    const INVALID_TOPIC: i16 = 17;
     const POLICY_VIOLATION: i16 = 44;
     match code {
+        INVALID_TOPIC => anyhow!("the topic is the broker's own: it trims it by itself"),
         POLICY_VIOLATION => anyhow!(
             "only topics whose cleanup.policy has delete can be trimmed (`corelane topic alter TOPIC \
              --set cleanup.policy+=delete`)"
@@ -181,11 +183,11 @@ fn print(args: &Args, cuts: &[Cut]) {
         return say(json!({"topic": topic, "dry_run": dry_run, "partitions": rows}));
     }
     let rows = cuts.iter().map(|cut| {
-        let (to, deleted) = match cut.result {
-            Some(_) => (cut.start, "refused".to_string()),
-            None => (cut.to, (cut.to - cut.start).to_string()),
+        let deleted = match cut.result {
+            Some(_) => "refused".to_string(),
+            None => (cut.to - cut.start).to_string(),
         };
-        vec![cut.place.1.to_string(), cut.start.to_string(), to.to_string(), deleted]
+        vec![cut.place.1.to_string(), cut.start.to_string(), cut.to.to_string(), deleted]
     });
     let deleted = if args.dry_run { "WOULD BE DELETED" } else { "DELETED" };
     table(&["PARTITION", "START", "NEW START", deleted], rows.collect());
