@@ -324,7 +324,7 @@ impl Check<'_> {
             );
             return Err((ErrorCode::MessageTooLarge, message));
         }
-        let (header, times) = batch::check_produced(records).map_err(refused)?;
+        let times = batch::check_produced(records).map_err(refused)?;
         Ok(Inside { header, times, undone: None })
     }
 

@@ -5,10 +5,12 @@ use std::io::{self, BufReader, Read};
 use super::{BatchError, BatchHeader, BATCH_HEADER_BYTES};
 use crate::log::compression::decompressed;
 
-/// The times of a batch's records, from the first to the last, in ms; -1 is a record without a time.
+/// The times of a batch's records, in ms; -1 is a record without a time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RecordTimes {
+    /// No record's time is less. It is some record's where one is before the batch's own.
     pub least: i64,
+    /// That of the last record in time.
     pub greatest: i64,
 }
 
@@ -18,8 +20,10 @@ pub(super) fn check_records(
     header: &BatchHeader,
     mut rest: &[u8],
 ) -> Result<RecordTimes, BatchError> {
-    let (count, base) = (header.record_count.get(), header.base_timestamp.get());
-    let mut times = RecordTimes { least: i64::MAX, greatest: i64::MIN };
+    let count = header.record_count.get();
+    // Of all deltas, as they are written: the greatest, and in the lowest bit whether one is below zero.
+    let (mut greatest, mut all) = (0, 0);
+    let whole = rest;
     for index in 0..count {
         let damaged = |reason| BatchError::Record { index, reason };
         let length = take_varint(&mut rest).ok_or_else(|| damaged("its length is cut off"))?;
@@ -32,11 +36,10 @@ pub(super) fn check_records(
             return Err(damaged("it has no attributes"));
         }
         body = &body[1..];
-        let delta = take_varint(&mut body).ok_or_else(|| damaged("its timestamp is cut off"))?;
-        let time = base.wrapping_add(delta);
-        times = RecordTimes { least: times.least.min(time), greatest: times.greatest.max(time) };
-        let delta = take_varint(&mut body).ok_or_else(|| damaged("its offset is cut off"))?;
-        if delta != i64::from(index) {
+        let delta = take_raw(&mut body).ok_or_else(|| damaged("its timestamp is cut off"))?;
+        (greatest, all) = (delta.max(greatest), delta | all);
+        let delta = take_raw(&mut body).ok_or_else(|| damaged("its offset is cut off"))?;
+        if delta != u64::from(index.unsigned_abs()) << 1 {
             return Err(damaged("its offset is not the next one"));
         }
         check_key_value_headers(body).map_err(damaged)?;
@@ -45,7 +48,23 @@ pub(super) fn check_records(
     if !rest.is_empty() {
         return Err(BatchError::Record { index: count, reason: "bytes follow the last record" });
     }
-    Ok(header.stamp().unwrap_or(times))
+    Ok(header
+        .stamp()
+        .unwrap_or_else(|| times_of(header.base_timestamp.get(), greatest, all, whole)))
+}
+
+/// The times of records that were walked. They are walked again where one is before the batch's own time, or
+/// the sum of time and delta is none that can be compared.
+fn times_of(base: i64, greatest: u64, all: u64, mut records: &[u8]) -> RecordTimes {
+    if let (0, Some(greatest)) = (all & 1, base.checked_add(zigzag(greatest))) {
+        return RecordTimes { least: base, greatest };
+    }
+    let mut times = RecordTimes { least: i64::MAX, greatest: i64::MIN };
+    while let Some(record) = Record::take(&mut records) {
+        let time = base.wrapping_add(record.timestamp_delta);
+        times = RecordTimes { least: times.least.min(time), greatest: times.greatest.max(time) };
+    }
+    times
 }
 
 fn check_key_value_headers(mut body: &[u8]) -> Result<(), &'static str> {
@@ -79,26 +98,32 @@ fn skip_bytes(body: &mut &[u8], may_be_null: bool) -> Option<()> {
 /// and lengths of what is small.
 #[inline]
 pub fn take_varint(bytes: &mut &[u8]) -> Option<i64> {
+    take_raw(bytes).map(zigzag)
+}
+
+/// A varint as it is written: what zigzag makes of a number.
+#[inline]
+fn take_raw(bytes: &mut &[u8]) -> Option<u64> {
     match **bytes {
         [one, ref rest @ ..] if one < 0x80 => {
             *bytes = rest;
-            Some(zigzag(u64::from(one)))
+            Some(u64::from(one))
         }
         [one, two, ref rest @ ..] if two < 0x80 => {
             *bytes = rest;
-            Some(zigzag(u64::from(one & 0x7f) | u64::from(two) << 7))
+            Some(u64::from(one & 0x7f) | u64::from(two) << 7)
         }
-        _ => take_long_varint(bytes),
+        _ => take_long_raw(bytes),
     }
 }
 
-fn take_long_varint(bytes: &mut &[u8]) -> Option<i64> {
+fn take_long_raw(bytes: &mut &[u8]) -> Option<u64> {
     let mut value: u64 = 0;
     for (index, &byte) in bytes.iter().take(10).enumerate() {
         value |= u64::from(byte & 0x7f) << (7 * index);
         if byte & 0x80 == 0 {
             *bytes = &bytes[index + 1..];
-            return Some(zigzag(value));
+            return Some(value);
         }
     }
     None
@@ -242,4 +267,37 @@ fn read_varint(from: &mut impl Read) -> io::Result<i64> {
         }
     }
     Err(io::ErrorKind::InvalidData.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{build, check_produced, stamp_append_time, Codec};
+    use super::*;
+
+    #[test]
+    fn times_of_records_are_theirs_and_not_the_headers() {
+        let batch = build::timed(&[0, -7, 9, 1], 1_000, Codec::None);
+        let times = check_produced(&batch).expect("valid");
+        let expected = RecordTimes { least: 993, greatest: 1_009 };
+        assert_eq!(times, Some(expected));
+        let compressed = build::timed(&[0, -7, 9, 1], 1_000, Codec::Zstd);
+        assert_eq!(check_produced(&compressed), Ok(None), "not undone here");
+        let header = BatchHeader::peek(&compressed).expect("a header");
+        let (_, times) = check_inside(&header, &compressed).expect("valid");
+        assert_eq!(times, expected);
+        let times = |deltas: &[i64]| {
+            check_produced(&build::timed(deltas, 1_000, Codec::None)).expect("valid")
+        };
+        assert_eq!(times(&[3, 5]), Some(RecordTimes { least: 1_000, greatest: 1_005 }));
+        let beyond = 1_000i64.wrapping_add(i64::MAX);
+        assert_eq!(times(&[3, i64::MAX]), Some(RecordTimes { least: beyond, greatest: 1_003 }));
+        let mut stamped = batch.clone();
+        stamp_append_time(&mut stamped, 5_000);
+        let times = check_produced(&stamped).expect("valid");
+        assert_eq!(
+            times,
+            Some(RecordTimes { least: 5_000, greatest: 5_000 }),
+            "the header's count"
+        );
+    }
 }
