@@ -1,5 +1,6 @@
 use std::io;
 use std::ops::Range;
+use std::os::fd::{AsRawFd, RawFd};
 use std::panic::AssertUnwindSafe;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -8,6 +9,7 @@ use bytes::{Bytes, BytesMut};
 use futures_util::FutureExt;
 use glommio::io::{BufferedFile, DmaBuffer, DmaFile, OpenOptions};
 
+use super::early_end::read_again;
 use super::error::io_error;
 use super::probe::ensure_probed;
 use super::sim::{self, SimFile};
@@ -185,7 +187,10 @@ impl File {
                 return read.map(Bytes::from).map_err(|e| self.error("read", e));
             }
         };
-        let read = read.map_err(|e| self.error("read", io_error(e)))?;
+        let mut read = read.map_err(|e| self.error("read", io_error(e)))?;
+        if let Some(all) = self.rest_of(&place, read.len()).await? {
+            read = Bytes::from(all);
+        }
         Ok(read.slice(place.wanted(read.len())))
     }
 
@@ -212,9 +217,29 @@ impl File {
             }
         };
         let read = read.map_err(|e| self.error("read", io_error(e)))?;
+        let all = self.rest_of(&place, read.len()).await?;
+        let read = all.as_deref().unwrap_or(&read);
         let wanted = &read[place.wanted(read.len())];
         out.extend_from_slice(wanted);
         Ok(wanted.len())
+    }
+
+    /// All of `place` where the kernel answered `read` bytes and there are more.
+    async fn rest_of(&self, place: &Aligned, read: usize) -> Result<Option<Vec<u8>>, DiskError> {
+        if read >= place.before + place.wanted {
+            return Ok(None);
+        }
+        let again = read_again(self.fd(), &self.path, place.start, place.len, read).await;
+        again.map_err(|e| self.error("read", e))
+    }
+
+    /// A simulated file has none.
+    fn fd(&self) -> RawFd {
+        match &self.inner {
+            Inner::Direct(file) => file.as_raw_fd(),
+            Inner::Buffered(file) => file.as_raw_fd(),
+            Inner::Simulated(_) => -1,
+        }
     }
 
     /// Makes every completed write durable.
