@@ -76,7 +76,9 @@ fn read(fd: &OwnedFd, start: u64, len: usize) -> io::Result<Vec<u8>> {
 
 #[cfg(test)]
 mod tests {
-    use std::os::fd::AsFd;
+    use std::os::fd::{AsFd, AsRawFd};
+
+    use glommio::LocalExecutor;
 
     use super::*;
 
@@ -93,5 +95,27 @@ mod tests {
             assert_eq!(there(file.as_fd(), start, len).expect("is known"), expected.len());
             assert_eq!(read(&file, start, len).expect("reads"), expected, "{start} {len}");
         }
+    }
+
+    /// As if the kernel had answered so many bytes.
+    #[test]
+    fn what_was_answered_too_early_is_read_again_and_a_true_end_is_not() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let path = dir.path().join("a");
+        std::fs::write(&path, [7; 10_000]).expect("is written");
+        let file = std::fs::File::open(&path).expect("opens");
+        LocalExecutor::default().run(async {
+            let again = |start, len, have| read_again(file.as_raw_fd(), &path, start, len, have);
+            for (start, len, have, there) in
+                [(0, 12_288, 0, 10_000), (0, 12_288, 8192, 10_000), (8192, 4096, 0, 1_808)]
+            {
+                let read = again(start, len, have).await.expect("reads");
+                assert_eq!(read, Some(vec![7; there]), "{start} {len} {have}");
+            }
+            for (start, len, have) in [(0, 12_288, 10_000), (8192, 4096, 1_808), (12_288, 4096, 0)]
+            {
+                assert_eq!(again(start, len, have).await.expect("looks"), None, "{start} {len}");
+            }
+        });
     }
 }
