@@ -1,6 +1,6 @@
 use std::io;
 use std::ops::Range;
-use std::os::fd::{AsRawFd, RawFd};
+use std::os::fd::AsRawFd;
 use std::panic::AssertUnwindSafe;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -229,17 +229,13 @@ impl File {
         if read >= place.before + place.wanted {
             return Ok(None);
         }
-        let again = read_again(self.fd(), &self.path, place.start, place.len, read).await;
-        again.map_err(|e| self.error("read", e))
-    }
-
-    /// A simulated file has none.
-    fn fd(&self) -> RawFd {
-        match &self.inner {
+        let fd = match &self.inner {
             Inner::Direct(file) => file.as_raw_fd(),
             Inner::Buffered(file) => file.as_raw_fd(),
-            Inner::Simulated(_) => -1,
-        }
+            Inner::Simulated(_) => return Ok(None),
+        };
+        let again = read_again(fd, &self.path, place.start, place.len, read).await;
+        again.map_err(|e| self.error("read", e))
     }
 
     /// Makes every completed write durable.

@@ -1,8 +1,9 @@
 //! The seam to the disk: everything the log does to files goes through here.
 //!
 //! `file` opens, reads and writes one file with direct I/O through the shard's ring, `early_end` reads
-//! again what a kernel ended too early; `fs` holds the rare directory operations, which run on a blocking thread; `handles` bounds how many files
-//! a shard keeps open, `removals` how fast space is freed. `sim` is a disk in memory for tests, which fails and forgets when told to.
+//! again what a kernel ended too early; `fs` holds the rare directory operations, which run on a
+//! blocking thread; `handles` bounds how many files a shard keeps open, `removals` how fast space is
+//! freed. `sim` is a disk in memory for tests, which fails and forgets when told to.
 
 mod creation;
 mod early_end;
