@@ -10,7 +10,7 @@ use super::quotas;
 use super::record::MetadataRecord;
 use crate::config::{BrokerConfig, TopicConfig};
 use crate::metadata::{MetadataImage, PartitionImage, Resource, TopicImage, TopicName};
-use crate::wire::ErrorCode;
+use crate::wire::{ErrorCode, NO_SUCH_PARTITION};
 
 /// Producer ids handed to a shard at once, as in Kafka.
 pub const PRODUCER_ID_BLOCK: i64 = 1000;
@@ -416,10 +416,7 @@ impl Controller {
     ) -> Result<(MetadataRecord, TopicName, Uuid), ApiError> {
         let found = match topic {
             TopicSelector::Name(name) => self.image.by_name(name).ok_or_else(|| {
-                ApiError::new(
-                    ErrorCode::UnknownTopicOrPartition,
-                    "This server does not host this topic-partition.",
-                )
+                ApiError::new(ErrorCode::UnknownTopicOrPartition, NO_SUCH_PARTITION)
             }),
             TopicSelector::Id(id) => self.image.by_id.get(id).ok_or_else(|| {
                 ApiError::new(ErrorCode::UnknownTopicId, "This server does not host this topic ID.")
@@ -494,12 +491,10 @@ impl Controller {
         count: i32,
         assignments: Option<&[Vec<i32>]>,
     ) -> Result<MetadataRecord, ApiError> {
-        let topic = self.image.by_name(name).ok_or_else(|| {
-            ApiError::new(
-                ErrorCode::UnknownTopicOrPartition,
-                "This server does not host this topic-partition.",
-            )
-        })?;
+        let topic = self
+            .image
+            .by_name(name)
+            .ok_or_else(|| ApiError::new(ErrorCode::UnknownTopicOrPartition, NO_SUCH_PARTITION))?;
         let have = topic.partitions.len() as i64;
         let invalid = |message: String| Err(ApiError::new(ErrorCode::InvalidPartitions, message));
         if i64::from(count) == have {

@@ -19,11 +19,10 @@ use super::RequestContext;
 use crate::partition::consumer_group::Refused;
 use crate::partition::share::SetShares;
 use crate::partition::{Operation, Outcome, PartitionKey};
-use crate::wire::{ErrorCode, StrBytes, TopicRef, Uuid};
+use crate::wire::{ErrorCode, StrBytes, TopicRef, Uuid, NO_SUCH_PARTITION};
 
 /// A group begins where one does that has done nothing yet.
 const ANEW: i64 = -1;
-pub const NO_SUCH_PARTITION: &str = "This server does not host this topic-partition.";
 
 pub async fn handle(
     cx: &RequestContext,

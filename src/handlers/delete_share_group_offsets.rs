@@ -6,12 +6,12 @@ use kafka_protocol::messages::{
     DeleteShareGroupOffsetsRequest, DeleteShareGroupOffsetsResponse, TopicName,
 };
 
-use super::alter_share_group_offsets::{set, settable, NO_SUCH_PARTITION};
+use super::alter_share_group_offsets::{set, settable};
 use super::describe_share_group_offsets::{starts, Starts};
 use super::RequestContext;
 use crate::partition::consumer_group::Refused;
 use crate::partition::PartitionKey;
-use crate::wire::{ErrorCode, StrBytes, Uuid};
+use crate::wire::{ErrorCode, StrBytes, Uuid, NO_SUCH_PARTITION};
 
 pub async fn handle(
     cx: &RequestContext,

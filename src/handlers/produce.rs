@@ -23,7 +23,7 @@ use crate::partition::{
     InTransaction, Operation, Outcome, PartitionKey, ProduceGroup, ProduceOutcome,
 };
 use crate::wire::produce::{PartitionResult, ProduceRequest, ProduceResponse, TopicResult};
-use crate::wire::{ErrorCode, StrBytes, TopicRef};
+use crate::wire::{ErrorCode, StrBytes, TopicRef, NO_SUCH_PARTITION};
 
 /// A request whose appends have begun in order; what is left is to wait for them.
 pub struct Admitted {
@@ -247,9 +247,8 @@ impl Check<'_> {
             let message = format!("acks={} is not allowed, only 0, 1 and -1 (all)", self.acks);
             return Err((ErrorCode::InvalidRequiredAcks, message));
         }
-        let (owner, key) = locate(self.image, topic, index).map_err(|code| {
-            (code, "This server does not host this topic-partition.".to_string())
-        })?;
+        let (owner, key) = locate(self.image, topic, index)
+            .map_err(|code| (code, NO_SUCH_PARTITION.to_string()))?;
         let topic = match self.image.by_id.get(&key.topic) {
             Some(topic) if is_internal(topic.name.as_str()) => {
                 let message = "The topic belongs to the broker.".to_string();

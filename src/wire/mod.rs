@@ -34,6 +34,9 @@ pub use shape::Checked;
 pub use uuid::Uuid;
 pub use writer::Writer;
 
+/// Kafka's words for UNKNOWN_TOPIC_OR_PARTITION.
+pub const NO_SUCH_PARTITION: &str = "This server does not host this topic-partition.";
+
 /// A topic as a request names it: by name in older versions, by id in newer ones.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum TopicRef {
