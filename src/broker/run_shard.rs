@@ -14,7 +14,7 @@ use corelane_shards::log::{
 };
 use corelane_shards::net::Listener;
 use corelane_shards::runtime::{
-    spawn_guarded, spawn_local, timeout, Gate, MemoryBudget, ShardContext, Task,
+    spawn_guarded, spawn_local, timeout, Gate, MemoryAhead, MemoryBudget, ShardContext, Task,
 };
 use tokio::sync::{mpsc, watch, Barrier};
 
@@ -61,6 +61,7 @@ pub(super) struct Launch {
     pub advertised: Arc<Advertised>,
     pub addresses: Arc<Vec<Vec<SocketAddr>>>,
     pub descriptors: Descriptors,
+    pub memory_ahead: Option<Arc<MemoryAhead>>,
     pub controller: ControllerHandle,
     pub ready: mpsc::UnboundedSender<()>,
     pub opened: watch::Receiver<bool>,
@@ -102,6 +103,9 @@ pub(super) async fn run_shard(
         group_bytes: part(GROUP_PERCENT),
         shutdown: context.shutdown.clone(),
     });
+    if let Some(ahead) = &launch.memory_ahead {
+        shard.env.make_ready_with(ahead, context.shard_count);
+    }
     shard.env.watch_dirs(launch.health.clone());
     let unfinished_moves = shard.settle_moves(&launch.image).await;
     let journals = open_partitions(&shard, &launch).await;

@@ -9,7 +9,7 @@ use std::time::Duration;
 use corelane_shards::log::{write_checkpoints, DirHealth, LogDir, LogDirError};
 use corelane_shards::net::port_is_free;
 use corelane_shards::runtime::{
-    preflight, Engine, EngineConfig, PreflightError, ShardFailed, Shutdown, StartError,
+    preflight, Engine, EngineConfig, MemoryAhead, PreflightError, ShardFailed, Shutdown, StartError,
 };
 use tokio::sync::{mpsc, watch, Barrier};
 
@@ -18,6 +18,7 @@ use super::run_shard::{run_shard, Launch};
 use super::Advertised;
 use crate::config::{Advertise, BrokerConfig, HostPort};
 use crate::controller::{self, Controller, ControllerHandle, MetadataStore, Placement, StoreError};
+use crate::machine::{one_memory_node, Root};
 use crate::metadata::kafka_uuid;
 
 /// Why the broker does not run; one line each, saying what to do.
@@ -85,6 +86,7 @@ pub fn serve(config: BrokerConfig) -> Result<(), ServeError> {
         update_ends.into_iter().map(|end| std::sync::Mutex::new(Some(end))).collect();
     let log_dirs = config.log_dirs.clone();
     let shutdown = Shutdown::default();
+    let memory_ahead = start_memory_ahead(config.memory_per_shard(shards) * shards as u64);
     let launch = Launch {
         health: watch_dirs(&dirs, &shutdown),
         clean: dirs.iter().map(LogDir::was_clean).collect(),
@@ -92,6 +94,7 @@ pub fn serve(config: BrokerConfig) -> Result<(), ServeError> {
         advertised,
         addresses: Arc::new(bound.per_shard),
         descriptors: Descriptors::of_shard(open_files, shards),
+        memory_ahead: memory_ahead.clone(),
         config,
         controller: handle,
         ready,
@@ -132,7 +135,11 @@ pub fn serve(config: BrokerConfig) -> Result<(), ServeError> {
     });
     shutdown.request();
     tell_service_manager(sd_notify::NotifyState::Stopping);
-    engine.join()?;
+    let joined = engine.join();
+    if let Some(ahead) = memory_ahead.and_then(Arc::into_inner) {
+        ahead.stop();
+    }
+    joined?;
     if all_closed.load(Ordering::SeqCst) {
         let checkpoints = checkpoints.lock().unwrap_or_else(|e| e.into_inner());
         for dir in &dirs {
@@ -148,6 +155,19 @@ pub fn serve(config: BrokerConfig) -> Result<(), ServeError> {
     }
     tracing::info!("stopped");
     Ok(())
+}
+
+/// On a machine with several memory nodes there is none: the node of who touches memory first is
+/// where it stays, and that shall be the shard's.
+fn start_memory_ahead(memory_bytes: u64) -> Option<Arc<MemoryAhead>> {
+    if !one_memory_node(&Root::new("/")) {
+        return None;
+    }
+    let started = MemoryAhead::start(memory_bytes);
+    started
+        .map(Arc::new)
+        .inspect_err(|error| tracing::warn!("no thread to make memory ready ahead: {error}"))
+        .ok()
 }
 
 /// Each directory's health; the broker ends when none is left.

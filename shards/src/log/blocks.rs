@@ -1,4 +1,4 @@
-use std::cell::RefCell;
+use std::cell::{OnceCell, RefCell};
 use std::collections::VecDeque;
 use std::ops::Range;
 
@@ -6,6 +6,7 @@ use bytes::Bytes;
 use rustc_hash::FxHashMap;
 
 use crate::disk::FileId;
+use crate::runtime::Growth;
 
 /// Unit in which segments are read and kept.
 pub const BLOCK_LEN: u64 = 256 << 10;
@@ -23,6 +24,7 @@ pub type BlockKey = (u64, FileId, u64);
 pub struct BlockCache {
     limit: usize,
     inner: RefCell<Inner>,
+    growth: OnceCell<Growth>,
 }
 
 #[derive(Default)]
@@ -56,7 +58,12 @@ struct Block {
 
 impl BlockCache {
     pub fn new(limit_bytes: usize) -> Self {
-        BlockCache { limit: limit_bytes, inner: RefCell::default() }
+        BlockCache { limit: limit_bytes, inner: RefCell::default(), growth: OnceCell::new() }
+    }
+
+    /// Has memory made ready before the cache grows into it.
+    pub(super) fn grow_with(&self, growth: Growth) {
+        self.growth.get_or_init(|| growth);
     }
 
     pub fn get(&self, key: &BlockKey) -> Option<Bytes> {
@@ -66,12 +73,16 @@ impl BlockCache {
     pub fn insert(&self, key: BlockKey, bytes: Bytes) {
         let mut inner = self.inner.borrow_mut();
         inner.used += bytes.len();
+        let at = bytes.as_ptr() as usize;
         match inner.blocks.insert(key, Block { bytes, checked: 0..0 }) {
             Some(before) => inner.used -= before.bytes.len(),
             None => {
                 inner.order.push_back(key);
                 *inner.files.entry((key.0, key.1)).or_default() += 1;
             }
+        }
+        if let Some(growth) = self.growth.get() {
+            growth.holds(inner.used, at);
         }
         while inner.used > self.limit {
             let Some(oldest) = inner.order.pop_front() else { return };

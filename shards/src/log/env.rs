@@ -1,4 +1,4 @@
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::VecDeque;
 use std::path::Path;
 use std::rc::{Rc, Weak};
@@ -12,7 +12,7 @@ use super::loads::BlockLoads;
 use super::log::Log;
 use super::moving::Moves;
 use crate::disk::{DiskError, HandleCache, Removals};
-use crate::runtime::{Gate, TaskQueue};
+use crate::runtime::{Gate, Growth, MemoryAhead, TaskQueue};
 
 /// What all logs of one shard share. Created by the shard, lives on it.
 pub struct LogEnv {
@@ -88,6 +88,12 @@ impl LogEnv {
         self.handles.resize(files);
     }
 
+    /// From now on memory is made ready before the caches of this shard, one of `shards`, grow into it.
+    pub fn make_ready_with(&self, ahead: &MemoryAhead, shards: usize) {
+        self.tail.growth.get_or_init(|| ahead.growth(shards));
+        self.blocks.grow_with(ahead.growth(shards));
+    }
+
     /// Says which log directories there are, before any log is opened. A log in another one fails
     /// alone.
     pub fn watch_dirs(&self, dirs: Vec<Arc<DirHealth>>) {
@@ -137,6 +143,7 @@ pub struct TailCache {
     limit: usize,
     used: Cell<usize>,
     order: RefCell<VecDeque<(Weak<Log>, u32)>>,
+    growth: OnceCell<Growth>,
 }
 
 /// What keeping a batch takes beside its bytes.
@@ -144,7 +151,7 @@ const BATCH_OVERHEAD: usize = 128;
 
 impl TailCache {
     fn new(limit: usize) -> Self {
-        TailCache { limit, used: Cell::new(0), order: RefCell::default() }
+        TailCache { limit, used: Cell::new(0), order: RefCell::default(), growth: OnceCell::new() }
     }
 
     /// Bytes of batches in memory.
@@ -158,11 +165,14 @@ impl TailCache {
     }
 
     /// Notes a batch that `log` has just kept, or memory of no log that is held as long as batches
-    /// of now. No log's state may be borrowed.
-    pub(super) fn charge(&self, log: Weak<Log>, memory: usize) {
+    /// of now, and where in memory that is. No log's state may be borrowed.
+    pub(super) fn charge(&self, log: Weak<Log>, memory: usize, at: usize) {
         let memory = memory + BATCH_OVERHEAD;
         self.used.set(self.used.get() + memory);
         self.order.borrow_mut().push_back((log, memory as u32));
+        if let Some(growth) = self.growth.get() {
+            growth.holds(self.used.get(), at);
+        }
         self.shrink();
     }
 

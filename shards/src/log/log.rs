@@ -238,6 +238,7 @@ impl Log {
         self.check_dir()?;
         let NewBatch { bytes, memory } = batch.into();
         let (shared, len) = (memory > bytes.len(), bytes.len() as u64);
+        let at = bytes.as_ptr() as usize;
         let durability = self.level(durability);
         let appended = {
             let mut state = self.state.borrow_mut();
@@ -247,7 +248,7 @@ impl Log {
         };
         match &appended {
             Ok(appended) if !appended.duplicate => {
-                self.env.tail.charge(Rc::downgrade(self), memory);
+                self.env.tail.charge(Rc::downgrade(self), memory, at);
                 self.kick_writer();
                 self.write_later();
                 if appended.last_offset < self.safe_end() {
@@ -255,7 +256,7 @@ impl Log {
                 }
             }
             // The buffer may be held all the same, by batches that were cut from it after this.
-            _ if shared => self.env.tail.charge(Weak::new(), memory),
+            _ if shared => self.env.tail.charge(Weak::new(), memory, at),
             _ => {}
         }
         let appended = appended?;

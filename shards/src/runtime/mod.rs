@@ -1,6 +1,7 @@
 //! The thread-per-core runtime: starts one pinned executor per shard, connects the shards by a
 //! mesh of mailboxes, and stops them in order. Nothing outside this crate names glommio.
 
+mod ahead;
 mod budget;
 mod engine;
 mod gate;
@@ -11,6 +12,7 @@ mod shutdown;
 mod signal;
 mod tasks;
 
+pub use ahead::{Growth, MemoryAhead};
 pub use budget::{Lease, MemoryBudget};
 pub use engine::{Engine, EngineConfig, ShardContext, ShardFailed, StartError};
 pub use gate::Gate;

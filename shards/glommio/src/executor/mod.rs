@@ -1500,6 +1500,9 @@ impl LocalExecutor {
                                     .expect("Failed to park! This is actually pretty bad!");
                                 break;
                             }
+                            // What else has to run on this core (a worker of this ring among them)
+                            // would wait for the next tick.
+                            std::thread::yield_now();
                         }
                         // reset the timer for deduct spin loop time
                         pre_time = Instant::now();
