@@ -4,24 +4,12 @@
 # O_DSYNC) and not (acks=1), and cold sequential reads after a restart. All with direct I/O.
 #   scripts/disk-share.sh DIR [ROUNDS]
 set -euo pipefail
-here=$(cd "$(dirname "$0")/.." && pwd)
-dir=${1:?a directory on the disk to measure}
+below=${1:?a directory on the disk to measure}
 rounds=${2:-3}
 size=${SIZE_MIB:-1024}
-port=${PORT:-19496}
-b=127.0.0.1:$port
 command -v fio >/dev/null || { echo "fio is needed (apt-get install fio)" >&2; exit 1; }
-cargo build --release --manifest-path "$here/Cargo.toml" -p corelane -p corelane-perf
-binary=$here/target/release/corelane perf=$here/target/release/corelane-perf
-work=$(mktemp -d -p "$dir")
-running=
-trap '[ -z "$running" ] || kill $running 2>/dev/null || true; rm -rf "$work"' EXIT
-start() {
-  "$binary" serve --data-dir "$work/data" --listen "$b" 2>>"$work/log" & running=$!
-  for _ in $(seq 200); do (: >"/dev/tcp/127.0.0.1/$port") 2>/dev/null && return; sleep 0.05; done
-}
-stop() { kill $running; wait $running; running=; }
-fresh() { if [ -n "$running" ]; then stop; fi; rm -rf "$work/data" "$work"/f*; start; }
+. "$(dirname "$0")/broker.sh"
+fresh() { stop; rm -rf "$work/data" "$work"/f*; start; }
 mb() { python3 -c 'import json,sys; print(json.load(sys.stdin)["mb_per_second"])'; }
 fio_mb() { # fio's output may have a line before the JSON
   python3 -c 'import json,sys; t=sys.stdin.read(); j=json.loads(t[t.index("{"):])["jobs"][0]; print(max(j["read"]["bw_bytes"], j["write"]["bw_bytes"])/1e6)'

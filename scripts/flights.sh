@@ -6,21 +6,7 @@
 set -euo pipefail
 file=${1:?usage: scripts/flights.sh FILE.csv|FILE.zip [KEY_COLUMN_NAME]}
 column=${2:-tailnum}
-here=$(cd "$(dirname "$0")/.." && pwd)
-binary=${CORELANE:-$here/target/release/corelane}
-[ -x "$binary" ] || cargo build --release --manifest-path "$here/Cargo.toml"
-work=$(mktemp -d)
-port=${PORT:-19492}
-bootstrap=127.0.0.1:$port
-broker=
-stop() { [ -z "$broker" ] || kill "$@" "$broker" 2>/dev/null || true; wait "$broker" 2>/dev/null || true; }
-trap 'stop -9; rm -rf "$work"' EXIT
-start() {
-  "$binary" serve --data-dir "$work/data" --listen "$bootstrap" 2>>"$work/log" &
-  broker=$!
-  for _ in $(seq 200); do (: >"/dev/tcp/127.0.0.1/$port") 2>/dev/null && return; sleep 0.05; done
-  cat "$work/log" >&2; exit 1
-}
+. "$(dirname "$0")/broker.sh"
 case $file in *.zip) python3 -c 'import sys,zipfile; z=zipfile.ZipFile(sys.argv[1]); sys.stdout.buffer.write(z.read([n for n in z.namelist() if n.endswith(".csv")][0]))' "$file" >"$work/all.csv" ;; *) cp "$file" "$work/all.csv" ;; esac
 field=$(head -1 "$work/all.csv" | tr -d '"\r' | tr , '\n' | grep -nx "$column" | cut -d: -f1)
 [ -n "$field" ] || { echo "no column '$column' in the first line" >&2; exit 1; }
@@ -28,10 +14,10 @@ tail -n +2 "$work/all.csv" >"$work/in.csv"
 rows=$(wc -l <"$work/in.csv")
 LC_ALL=C sort "$work/in.csv" >"$work/in.sorted"
 check() {
-  "$binary" consume "$1" --bootstrap "$bootstrap" --from-beginning --exit-at-end >"$work/out.csv"
+  "$binary" consume "$1" --bootstrap "$b" --from-beginning --exit-at-end >"$work/out.csv"
   LC_ALL=C sort "$work/out.csv" | cmp - "$work/in.sorted"
   if command -v kcat >/dev/null; then
-    kcat -b "$bootstrap" -C -t "$1" -e -q | LC_ALL=C sort | cmp - "$work/in.sorted"
+    kcat -b "$b" -C -t "$1" -e -q | LC_ALL=C sort | cmp - "$work/in.sorted"
   fi
   python3 - "$work/in.csv" "$work/out.csv" "$field" <<'P'
 import sys, collections
@@ -45,13 +31,13 @@ P
   echo "$1: $rows rows back, sorted output identical, order per key kept"
 }
 start
-"$binary" topic create flights --bootstrap "$bootstrap" --partitions 8
-"$binary" produce flights --bootstrap "$bootstrap" --file "$work/in.csv" --key-field "$field"
+"$binary" topic create flights --bootstrap "$b" --partitions 8
+"$binary" produce flights --bootstrap "$b" --file "$work/in.csv" --key-field "$field"
 check flights
-"$binary" topic create flights-killed --bootstrap "$bootstrap" --partitions 8
+"$binary" topic create flights-killed --bootstrap "$b" --partitions 8
 half=$((rows / 2))
 { head -n "$half" "$work/in.csv"; sleep 1; tail -n +$((half + 1)) "$work/in.csv"; } |
-  "$binary" produce flights-killed --bootstrap "$bootstrap" --key-field "$field" &
+  "$binary" produce flights-killed --bootstrap "$b" --key-field "$field" &
 producer=$!
 sleep 0.8; stop -9; start
 wait "$producer"

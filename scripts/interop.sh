@@ -3,19 +3,11 @@
 # kafka-python, and, where Java and Maven are there, Apache Kafka's own tools. Each part is skipped
 # with a line where its tool is missing.
 set -euo pipefail
-here=$(cd "$(dirname "$0")/.." && pwd)
-binary=${CORELANE:-$here/target/release/corelane}
-[ -x "$binary" ] || cargo build --release --manifest-path "$here/Cargo.toml"
-work=$(mktemp -d)
-port=${PORT:-19493}
-b=127.0.0.1:$port
+. "$(dirname "$0")/broker.sh"
 kafka=${KAFKA_VERSION:-4.0.0}
 mode=${MODE:-single}
 echo "advertise = '$mode'" >"$work/corelane.toml"
-"$binary" serve --config "$work/corelane.toml" --data-dir "$work/data" --listen "$b" 2>"$work/log" &
-broker=$!
-trap 'kill $broker 2>/dev/null || true; wait $broker 2>/dev/null || true; rm -rf "$work"' EXIT
-for _ in $(seq 200); do (: >"/dev/tcp/127.0.0.1/$port") 2>/dev/null && break; sleep 0.05; done
+start --config "$work/corelane.toml"
 seq 1 5000 >"$work/in"
 ok() { echo "ok: $*"; }
 skip() { echo "skipped: $*"; }

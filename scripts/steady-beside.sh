@@ -2,29 +2,19 @@
 # What a steady producer of 20 MB/s (16 KiB batches, acks=1, open loop) feels of the rest: alone, beside
 # four readers of old data as fast as they go, while another topic is compacted, and while old segments of
 # another topic are deleted. In turns, on a fresh broker each round; p50 and p99 in milliseconds, medians.
+# The readers' clients fill the cores that broker and producer need; NICE=19 has them wait, which is nearer
+# to clients on machines of their own.
 #   scripts/steady-beside.sh DIR [ROUNDS]
 set -euo pipefail
-here=$(cd "$(dirname "$0")/.." && pwd)
-dir=${1:?a directory on the disk to measure}
+below=${1:?a directory on the disk to measure}
 rounds=${2:-5}
 seconds=${SECONDS_EACH:-5}
-port=${PORT:-19497}
 records=${RECORDS:-2000000} # of some 400 bytes, each key twice
-b=127.0.0.1:$port
-cargo build --release --manifest-path "$here/Cargo.toml" -p corelane -p corelane-perf
-binary=$here/target/release/corelane perf=$here/target/release/corelane-perf
-work=$(mktemp -d -p "$dir")
-running= readers=
-trap '[ -z "$readers$running" ] || kill $readers $running 2>/dev/null || true; wait; rm -rf "$work"' EXIT
+. "$(dirname "$0")/broker.sh"
 mkdir "$work/workloads"
 sed 's/^batches-per-second = .*/batches-per-second = 1250/' "$here/perf/workloads/steady-producer.toml" \
   >"$work/workloads/steady-producer.toml"
 printf '"log.cleaner.backoff.ms" = 100\n"log.retention.check.interval.ms" = 200\n' >"$work/broker.toml"
-start() {
-  rm -rf "$work/data"
-  "$binary" serve --config "$work/broker.toml" --data-dir "$work/data" --listen "$b" 2>>"$work/log" & running=$!
-  for _ in $(seq 200); do (: >"/dev/tcp/127.0.0.1/$port") 2>/dev/null && return; sleep 0.05; done
-}
 alter() { "$binary" topic alter "$@" --bootstrap "$b" >/dev/null; }
 megabytes() { du -cm "$work/data/$1"-* | tail -1 | cut -f1; }
 fill() {
@@ -51,14 +41,15 @@ print(sys.argv[1], latency["p50_us"] / 1000, latency["p99_us"] / 1000)
 P
 }
 for _ in $(seq "$rounds"); do
-  start
+  rm -rf "$work/data"
+  start --config "$work/broker.toml"
   fill
   steady alone
   for _ in 1 2 3 4; do
-    (while :; do "$perf" fetch --bootstrap "$b" --topic old --json >/dev/null; done) & readers+=" $!"
+    (while :; do nice -n "${NICE:-0}" "$perf" fetch --bootstrap "$b" --topic old --json >/dev/null; done) & beside+=" $!"
   done
   steady readers
-  kill $readers; wait $readers 2>/dev/null || true; readers=
+  kill $beside; wait $beside 2>/dev/null || true; beside=
   pkill -f "fetch --bootstrap $b" || true
   before=$(megabytes keyed)
   (sleep 1; alter keyed --set cleanup.policy=compact) &
@@ -68,7 +59,7 @@ for _ in $(seq "$rounds"); do
   (sleep 2.5; alter old --set retention.bytes=1) &
   steady retention
   echo "deleted from $before to $(megabytes old) MB" >&2
-  kill $running; wait $running || true; running=
+  stop
 done
 python3 - "$work/rows" <<'P'
 import statistics, sys

@@ -94,7 +94,7 @@ pub fn serve(config: BrokerConfig) -> Result<(), ServeError> {
         advertised,
         addresses: Arc::new(bound.per_shard),
         descriptors: Descriptors::of_shard(open_files, shards),
-        memory_ahead: memory_ahead.clone(),
+        memory_ahead,
         config,
         controller: handle,
         ready,
@@ -135,11 +135,7 @@ pub fn serve(config: BrokerConfig) -> Result<(), ServeError> {
     });
     shutdown.request();
     tell_service_manager(sd_notify::NotifyState::Stopping);
-    let joined = engine.join();
-    if let Some(ahead) = memory_ahead.and_then(Arc::into_inner) {
-        ahead.stop();
-    }
-    joined?;
+    engine.join()?;
     if all_closed.load(Ordering::SeqCst) {
         let checkpoints = checkpoints.lock().unwrap_or_else(|e| e.into_inner());
         for dir in &dirs {

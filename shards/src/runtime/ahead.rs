@@ -2,7 +2,8 @@ use std::cell::Cell;
 use std::hint::black_box;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::Arc;
-use std::thread::{self, JoinHandle};
+use std::thread::{self, Thread};
+use std::time::{Duration, Instant};
 
 use rustix::mm::{madvise, Advice};
 
@@ -17,6 +18,10 @@ const STEP_BYTES: usize = 8 << 20;
 const LEAST_STEP_BYTES: usize = 512 << 10;
 /// Made ready in one call, during which no memory can be mapped: the size of a huge page.
 const CALL_BYTES: usize = 2 << 20;
+/// A call that takes longer had to wait for a core, while who wants to map memory waited for it.
+const SLOW: Duration = Duration::from_millis(20);
+/// All cores are busy then: nothing is made ready for this long.
+const REST: Duration = Duration::from_secs(1);
 const PAGE_BYTES: usize = 4 << 10;
 
 /// Has the kernel hand out and clear memory before a shard wants it.
@@ -29,7 +34,7 @@ const PAGE_BYTES: usize = 4 << 10;
 /// priority), or before Linux 5.14, everything is as without.
 pub struct MemoryAhead {
     asked: Asked,
-    thread: JoinHandle<()>,
+    thread: Thread,
 }
 
 #[derive(Clone)]
@@ -40,7 +45,6 @@ struct AskedInner {
     more: AtomicBool,
     /// The address that a shard used last when it asked.
     at: AtomicUsize,
-    at_work: AtomicBool,
     end: AtomicBool,
 }
 
@@ -52,57 +56,59 @@ impl MemoryAhead {
     /// The system has no thread for it.
     pub fn start(memory_bytes: u64) -> std::io::Result<MemoryAhead> {
         let asked = Asked(Arc::default());
-        let most = usize::try_from(memory_bytes / 16).unwrap_or(MOST_READY_BYTES);
+        let most = usize::try_from(memory_bytes / 16).unwrap_or(usize::MAX);
         let of_thread = asked.clone();
         let thread = thread::Builder::new().name("memory".into()).spawn(move || {
             give_way();
+            let mut rest_until = Instant::now();
             of_thread.serve(|at| {
-                make_ready(at, MOST_AFTER_BYTES.min(most));
-                make_ready(next_free(MOST_READY_BYTES.min(most)), MOST_READY_BYTES.min(most));
+                if Instant::now() < rest_until {
+                    return;
+                }
+                if !make_ready_ahead(at, most) {
+                    rest_until = Instant::now() + REST;
+                }
             });
         })?;
-        Ok(MemoryAhead { asked, thread })
+        Ok(MemoryAhead { asked, thread: thread.thread().clone() })
     }
 
     /// For one of `shards`: what it tells of one of its caches.
     pub fn growth(&self, shards: usize) -> Growth {
         Growth {
             asked: self.asked.clone(),
-            thread: self.thread.thread().clone(),
+            thread: self.thread.clone(),
             step: (STEP_BYTES / shards.max(1)).max(LEAST_STEP_BYTES),
             ready_until: Cell::new(0),
         }
     }
+}
 
-    /// Whether all that was asked for has been done.
-    pub fn is_idle(&self) -> bool {
-        let asked = &self.asked.0;
-        !asked.at_work.load(Ordering::SeqCst) && !asked.more.load(Ordering::SeqCst)
-    }
-
-    /// Ends the thread.
-    pub fn stop(self) {
+/// Ends the thread, without waiting for it.
+impl Drop for MemoryAhead {
+    fn drop(&mut self) {
         self.asked.0.end.store(true, Ordering::Release);
-        self.thread.thread().unpark();
-        // It has nothing to say; if it panicked, that was written when it did.
-        let _ = self.thread.join();
+        self.thread.unpark();
     }
 }
 
 impl Asked {
-    fn serve(&self, make_ready: impl Fn(usize)) {
+    fn serve(&self, mut make_ready: impl FnMut(usize)) {
         while !self.0.end.load(Ordering::Acquire) {
-            self.0.at_work.store(true, Ordering::SeqCst);
-            let more = self.0.more.swap(false, Ordering::SeqCst);
-            if more {
+            if self.0.more.swap(false, Ordering::AcqRel) {
                 make_ready(self.0.at.load(Ordering::Relaxed));
-            }
-            self.0.at_work.store(false, Ordering::SeqCst);
-            if !more {
+            } else {
                 thread::park();
             }
         }
     }
+}
+
+/// Makes ready what the allocator hands out next, at most `most` bytes in each of two places, where
+/// it handed out the address `at` last. `false`: that went so slowly that it was given up.
+pub fn make_ready_ahead(at: usize, most: usize) -> bool {
+    let (after, next) = (MOST_AFTER_BYTES.min(most), MOST_READY_BYTES.min(most));
+    make_ready(at, after) && make_ready(next_free(next), next)
 }
 
 /// Whoever else wakes up on this thread's core has it at once: between ordinary threads, however
@@ -127,10 +133,11 @@ fn next_free(bytes: usize) -> usize {
 }
 
 /// Has the pages from `at` on backed by memory, as far as there are any.
-fn make_ready(at: usize, bytes: usize) {
+fn make_ready(at: usize, bytes: usize) -> bool {
     let start = at & !(PAGE_BYTES - 1);
     let mut done = 0;
     while at != 0 && done < bytes {
+        let began = Instant::now();
         // SAFETY: no memory of this program changes, nor who owns it: this call of Linux does what
         // reading each byte and writing it back would, atomically, and fails where nothing is
         // mapped or it may not be written.
@@ -139,16 +146,20 @@ fn make_ready(at: usize, bytes: usize) {
             madvise(from, CALL_BYTES.min(bytes - done), Advice::LinuxPopulateWrite)
         };
         if ready.is_err() {
-            return;
+            return true;
+        }
+        if began.elapsed() > SLOW {
+            return false;
         }
         done += CALL_BYTES;
     }
+    true
 }
 
 /// Tells the thread when what a shard holds has grown. Lives on its shard.
 pub struct Growth {
     asked: Asked,
-    thread: thread::Thread,
+    thread: Thread,
     step: usize,
     ready_until: Cell<usize>,
 }
@@ -175,7 +186,7 @@ mod tests {
 
     #[test]
     fn each_step_asks_once_and_a_full_cache_never() {
-        let ahead = MemoryAhead { asked: Asked(Arc::default()), thread: thread::spawn(|| {}) };
+        let ahead = MemoryAhead { asked: Asked(Arc::default()), thread: thread::current() };
         let growth = ahead.growth(2);
         let asked = |bytes| {
             growth.holds(bytes, 4096);
@@ -193,7 +204,6 @@ mod tests {
         let ahead = MemoryAhead::start(1 << 30).expect("starts");
         assert_eq!(ahead.growth(1).step, STEP_BYTES);
         assert_eq!(ahead.growth(1_000).step, LEAST_STEP_BYTES);
-        ahead.stop();
     }
 
     #[test]
@@ -220,7 +230,8 @@ mod tests {
     #[test]
     fn memory_is_backed_as_far_as_there_is_any() {
         let mut block: Vec<u8> = Vec::with_capacity(64 << 20);
-        make_ready(block.as_mut_ptr() as usize, 64 << 20);
+        let at = block.as_mut_ptr() as usize;
+        while !make_ready(at, 64 << 20) {}
         let before = faults();
         block.spare_capacity_mut().chunks_mut(PAGE_BYTES).for_each(|page| _ = page[0].write(1));
         let taken = faults() - before;
