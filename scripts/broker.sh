@@ -1,11 +1,12 @@
 # Sourced by the scripts beside it: a broker of this repository, with its files in a directory that is
-# removed at the end. `below` may name where that directory is made. $CORELANE and $CORELANE_PERF may name
-# the programs (else they are built), $PORT the port (else a free one is taken).
+# removed at the end. `below` may name where that directory is made; `measures=yes` asks for `perf`, too.
+# $CORELANE and $CORELANE_PERF may name the programs (else they are built), $PORT the port (else a free one
+# is taken).
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 target=${CARGO_TARGET_DIR:-$here/target}
-if [ -z "${CORELANE:-}" ] || [ -z "${CORELANE_PERF:-}" ]; then
-  cargo build --release --manifest-path "$here/Cargo.toml" -p corelane -p corelane-perf
-fi
+build() { cargo build --release --manifest-path "$here/Cargo.toml" -p "$1"; }
+[ -n "${CORELANE:-}" ] || build corelane
+[ -n "${CORELANE_PERF:-}" ] || [ -z "${measures:-}" ] || build corelane-perf
 binary=${CORELANE:-$target/release/corelane} perf=${CORELANE_PERF:-$target/release/corelane-perf}
 port=${PORT:-$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')}
 b=127.0.0.1:$port

@@ -8,6 +8,7 @@ below=${1:?a directory on the disk to measure}
 rounds=${2:-3}
 size=${SIZE_MIB:-1024}
 command -v fio >/dev/null || { echo "fio is needed (apt-get install fio)" >&2; exit 1; }
+measures=yes
 . "$(dirname "$0")/broker.sh"
 fresh() { stop; rm -rf "$work/data" "$work"/f*; start; }
 mb() { python3 -c 'import json,sys; print(json.load(sys.stdin)["mb_per_second"])'; }

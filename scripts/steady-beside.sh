@@ -10,6 +10,7 @@ below=${1:?a directory on the disk to measure}
 rounds=${2:-5}
 seconds=${SECONDS_EACH:-5}
 records=${RECORDS:-2000000} # of some 400 bytes, each key twice
+measures=yes
 . "$(dirname "$0")/broker.sh"
 mkdir "$work/workloads"
 sed 's/^batches-per-second = .*/batches-per-second = 1250/' "$here/perf/workloads/steady-producer.toml" \

@@ -25,6 +25,8 @@ pub fn keep_freed() {
 #[cfg(test)]
 mod tests {
     use corelane_shards::runtime::make_ready_ahead;
+    use procfs_core::process::Stat;
+    use procfs_core::FromRead;
 
     use super::*;
 
@@ -40,9 +42,7 @@ mod tests {
 
     /// Page faults of this thread since it began.
     fn faults() -> u64 {
-        let stat = std::fs::read_to_string("/proc/thread-self/stat").expect("readable");
-        let (_, fields) = stat.rsplit_once(") ").expect("a name");
-        fields.split(' ').nth(7).expect("minflt").parse().expect("a number")
+        Stat::from_file("/proc/thread-self/stat").expect("readable").minflt
     }
 
     /// Faults of taking buffers of so many bytes; before each 8 MiB `next` is told where the last is.

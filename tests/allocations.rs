@@ -18,14 +18,18 @@ struct Counting;
 
 static CALLS: AtomicU64 = AtomicU64::new(0);
 static BYTES: AtomicU64 = AtomicU64::new(0);
-/// A block as large as this is no request's: one is taken and given back at once where memory is made
-/// ready ahead (`MemoryAhead`), on a thread of its own.
+/// Blocks as large as this are not counted on the thread that makes memory ready (`MemoryAhead`): it takes
+/// one and gives it back at once, whatever is asked meanwhile.
 const MADE_READY: usize = 8 << 20;
+
+fn is_made_ready(layout: Layout) -> bool {
+    layout.size() >= MADE_READY && std::thread::current().name() == Some("memory")
+}
 
 // SAFETY: every call is passed on to the system's allocator as it is.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        if layout.size() < MADE_READY {
+        if !is_made_ready(layout) {
             CALLS.fetch_add(1, Relaxed);
             BYTES.fetch_add(layout.size() as u64, Relaxed);
         }
