@@ -67,7 +67,8 @@ mod tests {
         let without = take(&mut kept, 128 << 20, |_| {});
         let with = take(&mut kept, 128 << 20, |at| {
             // Its own faults are not this thread's. Slow: the machine is busy.
-            let ready = std::thread::spawn(move || while !make_ready_ahead(at, usize::MAX) {});
+            let ready =
+                std::thread::spawn(move || while make_ready_ahead(at, usize::MAX).is_err() {});
             ready.join().expect("ends");
         });
         assert!(with * 4 < without, "{with} page faults with, {without} without");

@@ -1,7 +1,8 @@
 use std::cell::Cell;
 use std::hint::black_box;
+use std::ops::DerefMut;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 
@@ -20,8 +21,9 @@ const LEAST_STEP_BYTES: usize = 512 << 10;
 const CALL_BYTES: usize = 2 << 20;
 /// A call that takes longer had to wait for a core, while who wants to map memory waited for it.
 const SLOW: Duration = Duration::from_millis(20);
-/// All cores are busy then: nothing is made ready for this long.
-const REST: Duration = Duration::from_secs(1);
+/// All cores are busy then: nothing is made ready for so many times as long.
+const REST_TIMES: u32 = 4;
+const MOST_REST: Duration = Duration::from_secs(1);
 const PAGE_BYTES: usize = 4 << 10;
 
 /// Has the kernel hand out and clear memory before a shard wants it.
@@ -43,8 +45,9 @@ struct Asked(Arc<AskedInner>);
 #[derive(Default)]
 struct AskedInner {
     more: AtomicBool,
-    /// The address that a shard used last when it asked.
-    at: AtomicUsize,
+    /// For each cache the address that it used last when it asked; 0: it did not. The lock is taken
+    /// where a cache is made, and by the thread.
+    at: Mutex<Vec<Arc<AtomicUsize>>>,
     end: AtomicBool,
 }
 
@@ -65,8 +68,8 @@ impl MemoryAhead {
                 if Instant::now() < rest_until {
                     return;
                 }
-                if !make_ready_ahead(at, most) {
-                    rest_until = Instant::now() + REST;
+                if let Err(GaveUp(took)) = make_ready_ahead(at, most) {
+                    rest_until = Instant::now() + (took * REST_TIMES).min(MOST_REST);
                 }
             });
         })?;
@@ -75,8 +78,11 @@ impl MemoryAhead {
 
     /// For one of `shards`: what it tells of one of its caches.
     pub fn growth(&self, shards: usize) -> Growth {
+        let at = Arc::<AtomicUsize>::default();
+        self.asked.caches().push(at.clone());
         Growth {
             asked: self.asked.clone(),
+            at,
             thread: self.thread.clone(),
             step: (STEP_BYTES / shards.max(1)).max(LEAST_STEP_BYTES),
             ready_until: Cell::new(0),
@@ -95,20 +101,44 @@ impl Drop for MemoryAhead {
 impl Asked {
     fn serve(&self, mut make_ready: impl FnMut(usize)) {
         while !self.0.end.load(Ordering::Acquire) {
-            if self.0.more.swap(false, Ordering::AcqRel) {
-                make_ready(self.0.at.load(Ordering::Relaxed));
-            } else {
+            if !self.0.more.swap(false, Ordering::AcqRel) {
                 thread::park();
+                continue;
+            }
+            // Shards with the same load ask in the same moment, again and again.
+            let mut number = 0;
+            while let Some(at) = self.at(number) {
+                if at != 0 {
+                    make_ready(at);
+                }
+                number += 1;
             }
         }
     }
+
+    /// Where the cache of this number asked for memory, once; `None`: there are not so many.
+    fn at(&self, number: usize) -> Option<usize> {
+        Some(self.caches().get(number)?.swap(0, Ordering::Relaxed))
+    }
+
+    fn caches(&self) -> impl DerefMut<Target = Vec<Arc<AtomicUsize>>> + '_ {
+        self.0.at.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
+/// How long a call took after which the rest was left as it was.
+#[derive(Debug)]
+pub struct GaveUp(pub Duration);
+
 /// Makes ready what the allocator hands out next, at most `most` bytes in each of two places, where
-/// it handed out the address `at` last. `false`: that went so slowly that it was given up.
-pub fn make_ready_ahead(at: usize, most: usize) -> bool {
+/// it handed out the address `at` last.
+///
+/// # Errors
+/// That went so slowly that it was given up.
+pub fn make_ready_ahead(at: usize, most: usize) -> Result<(), GaveUp> {
     let (after, next) = (MOST_AFTER_BYTES.min(most), MOST_READY_BYTES.min(most));
-    make_ready(at, after) && make_ready(next_free(next), next)
+    make_ready(at, after)?;
+    make_ready(next_free(next), next)
 }
 
 /// Whoever else wakes up on this thread's core has it at once: between ordinary threads, however
@@ -133,7 +163,7 @@ fn next_free(bytes: usize) -> usize {
 }
 
 /// Has the pages from `at` on backed by memory, as far as there are any.
-fn make_ready(at: usize, bytes: usize) -> bool {
+fn make_ready(at: usize, bytes: usize) -> Result<(), GaveUp> {
     let start = at & !(PAGE_BYTES - 1);
     let mut done = 0;
     while at != 0 && done < bytes {
@@ -145,20 +175,22 @@ fn make_ready(at: usize, bytes: usize) -> bool {
             let from = std::ptr::without_provenance_mut(start + done);
             madvise(from, CALL_BYTES.min(bytes - done), Advice::LinuxPopulateWrite)
         };
+        let took = began.elapsed();
         if ready.is_err() {
-            return true;
+            return Ok(());
         }
-        if began.elapsed() > SLOW {
-            return false;
+        if took > SLOW {
+            return Err(GaveUp(took));
         }
         done += CALL_BYTES;
     }
-    true
+    Ok(())
 }
 
 /// Tells the thread when what a shard holds has grown. Lives on its shard.
 pub struct Growth {
     asked: Asked,
+    at: Arc<AtomicUsize>,
     thread: Thread,
     step: usize,
     ready_until: Cell<usize>,
@@ -173,7 +205,7 @@ impl Growth {
             return;
         }
         self.ready_until.set(bytes + self.step);
-        self.asked.0.at.store(at, Ordering::Relaxed);
+        self.at.store(at, Ordering::Relaxed);
         if !self.asked.0.more.swap(true, Ordering::AcqRel) {
             self.thread.unpark();
         }
@@ -207,17 +239,17 @@ mod tests {
     }
 
     #[test]
-    fn it_serves_what_is_asked_until_it_is_to_end() {
-        let asked = Asked(Arc::default());
-        asked.0.more.store(true, Ordering::Release);
-        asked.0.at.store(7, Ordering::Release);
-        let served = Cell::new(0);
-        asked.serve(|at| {
-            assert_eq!(at, 7);
-            served.set(served.get() + 1);
-            asked.0.end.store(true, Ordering::Release);
+    fn two_that_ask_in_one_moment_are_both_served() {
+        let ahead = MemoryAhead { asked: Asked(Arc::default()), thread: thread::current() };
+        let caches: Vec<Growth> = (0..3).map(|_| ahead.growth(3)).collect();
+        caches[0].holds(1, 7);
+        caches[2].holds(1, 9);
+        let mut served = Vec::new();
+        ahead.asked.serve(|at| {
+            served.push(at);
+            ahead.asked.0.end.store(served.len() == 2, Ordering::Release);
         });
-        assert_eq!(served.get(), 1);
+        assert_eq!(served, [7, 9]);
     }
 
     /// Page faults of this thread since it began.
@@ -231,13 +263,13 @@ mod tests {
     fn memory_is_backed_as_far_as_there_is_any() {
         let mut block: Vec<u8> = Vec::with_capacity(64 << 20);
         let at = block.as_mut_ptr() as usize;
-        while !make_ready(at, 64 << 20) {}
+        while make_ready(at, 64 << 20).is_err() {}
         let before = faults();
         block.spare_capacity_mut().chunks_mut(PAGE_BYTES).for_each(|page| _ = page[0].write(1));
         let taken = faults() - before;
         assert!(taken < 32, "{taken} faults for 16,384 pages");
-        make_ready(0, 1 << 20);
-        make_ready(usize::MAX & !0xfff, 1 << 20);
+        assert!(make_ready(0, 1 << 20).is_ok());
+        assert!(make_ready(usize::MAX & !0xfff, 1 << 20).is_ok());
         assert_ne!(next_free(1 << 20), 0);
         assert_eq!(next_free(usize::MAX), 0);
     }

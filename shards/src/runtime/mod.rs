@@ -12,7 +12,7 @@ mod shutdown;
 mod signal;
 mod tasks;
 
-pub use ahead::{make_ready_ahead, Growth, MemoryAhead};
+pub use ahead::{make_ready_ahead, GaveUp, Growth, MemoryAhead};
 pub use budget::{Lease, MemoryBudget};
 pub use engine::{Engine, EngineConfig, ShardContext, ShardFailed, StartError};
 pub use gate::Gate;
