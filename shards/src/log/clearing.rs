@@ -1,8 +1,8 @@
 //! Zeros ahead of the tail. A write to blocks that are reserved and were never written costs the
 //! file system an entry in its own journal, which a durable write waits for, and cannot be begun
-//! without a kernel thread. So where a log is written in small pieces with pauses, the blocks that
-//! come next are written with zeros in a pause, beside the log's own writes and never where those
-//! are: they find blocks that only have to be overwritten.
+//! without a kernel thread. So where a log is written in small pieces, the blocks that come next are
+//! written with zeros, in a pause or, where the pieces are very small, between two of them, beside the
+//! log's own writes and never where those are: they find blocks that only have to be overwritten.
 
 use std::rc::Rc;
 
@@ -12,6 +12,8 @@ use crate::disk::{align_down, align_up, DiskError, HandleKind, WriteBuffer};
 
 /// Larger writes gain little.
 const SMALL_WRITE_BYTES: u64 = 64 << 10;
+/// The same while batches wait: there is no pause to do it in, and the disk is written to twice as much.
+const BUSY_WRITE_BYTES: u64 = 16 << 10;
 /// A segment with less in it than a fourth of what would be cleared is left alone: thousands of
 /// quiet partitions write nothing ahead.
 const LEAST_PART: u64 = 4;
@@ -27,47 +29,53 @@ pub struct ClearPlan {
 }
 
 impl LogState {
-    /// What to clear next, at most `most` bytes, in a pause between writes: when less than half of
-    /// that is left. [`LogState::clear_done`] must follow.
+    /// What to clear next, at most `most` bytes, between writes: when less than half of that is left. [`LogState::clear_done`] must follow.
     pub fn next_clear(&mut self, most: u64) -> Option<ClearPlan> {
-        let busy = self.clearing || self.writing || self.dirty > 0 || self.full || self.held;
-        if busy || self.failure.is_some() || !(1..=SMALL_WRITE_BYTES).contains(&self.last_write) {
+        let stopped = self.clearing_from.is_some() || self.writing || self.full || self.held;
+        let busy = self.dirty > 0;
+        let small = if busy { BUSY_WRITE_BYTES } else { SMALL_WRITE_BYTES };
+        if stopped || self.failure.is_some() || !(1..=small).contains(&self.last_write) {
             return None;
         }
-        let durable = self.durable_end >= self.log_end;
+        let durable = self.durable_end >= self.safe_end;
         let active = self.active();
         let end = align_up(active.written);
-        let from = active.cleared.max(end);
-        let to = align_down((end + most).min(active.allocated));
-        if active.written < most / LEAST_PART || from - end > most / 2 || to <= from {
+        // More may come before these are cleared, and would have to wait for it.
+        let room = if busy { align_up(most / 2) } else { 0 };
+        let from = active.cleared.max(align_up(end + self.dirty_bytes as u64) + room);
+        let to = align_down((from.max(end) + most).min(active.allocated));
+        let left = active.cleared.saturating_sub(end);
+        if active.written < most / LEAST_PART || left > most / 2 || to <= from {
             return None;
         }
         let plan = ClearPlan { segment: active.base_offset, from, to, durable };
-        self.clearing = true;
+        self.clearing_from = Some((plan.segment, from));
         Some(plan)
     }
 
     /// A plan has been carried out, or failed: nothing is written there any more.
     pub fn clear_done(&mut self, plan: ClearPlan) {
-        self.clearing = false;
+        self.clearing_from = None;
         self.segment_mut(plan.segment).cleared = plan.to;
     }
 
     /// Whether zeros are being written ahead.
     pub fn is_clearing(&self) -> bool {
-        self.clearing
+        self.clearing_from.is_some()
     }
 
     /// Whether what waits to be written could reach blocks that are being cleared.
     pub(super) fn reaches_what_is_cleared(&self) -> bool {
+        let Some((segment, from)) = self.clearing_from else { return false };
         let active = self.active();
         let end = active.written + self.dirty_bytes as u64;
-        align_up(end) > active.cleared.max(align_up(active.written))
+        // Where the next segment has begun, it is not known what goes to which.
+        align_up(end) > from || active.base_offset != segment
     }
 }
 
 impl Log {
-    /// Clears what comes next, if this is a pause, and no other log of the shard does.
+    /// Clears what comes next where that pays, and no other log of the shard does.
     pub(super) fn clear_ahead(self: &Rc<Self>) {
         let env = &self.env;
         if env.clear_ahead_bytes == 0 || env.clearing.get() || self.is_closed() {
@@ -133,6 +141,29 @@ mod tests {
         state.segments[0].written = 300 * KIB;
         let next = state.next_clear(256 * KIB).unwrap();
         assert_eq!((next.from, next.to), (360 * KIB, 512 * KIB), "no further than is reserved");
+    }
+
+    #[test]
+    fn between_two_very_small_writes_what_waits_keeps_its_room() {
+        let mut state = log(100 * KIB, 512 * KIB);
+        (state.dirty, state.dirty_bytes) = (1, 6 * KIB as usize);
+        let plan = state.next_clear(256 * KIB).unwrap();
+        assert_eq!((plan.from, plan.to), (236 * KIB, 492 * KIB));
+        state.dirty_bytes = 136 * KIB as usize;
+        assert!(!state.reaches_what_is_cleared());
+        state.dirty_bytes += 1;
+        assert!(state.reaches_what_is_cleared());
+        state.dirty_bytes = 0;
+        state.segments.push(Segment::new(9));
+        assert!(state.reaches_what_is_cleared(), "another segment has begun");
+        state.segments.pop();
+        state.clear_done(plan);
+        state.dirty_bytes = 512 * KIB as usize;
+        assert!(!state.reaches_what_is_cleared());
+        assert_eq!(state.next_clear(256 * KIB), None, "there is enough");
+        let mut larger = log(100 * KIB, 512 * KIB);
+        (larger.dirty, larger.last_write) = (1, 20 * KIB);
+        assert_eq!(larger.next_clear(256 * KIB), None, "only in a pause");
     }
 
     #[test]

@@ -83,7 +83,7 @@ impl LogState {
         let first = self.tail.len() - self.dirty;
         let target = self.tail.get(first).map_or(self.active().base_offset, |b| b.segment);
         let seal = self.seal_before(target);
-        if self.clearing && (seal.is_some() || self.reaches_what_is_cleared()) {
+        if self.is_clearing() && (seal.is_some() || self.reaches_what_is_cleared()) {
             return WriterStep::Idle; // the writer is told when that is done
         }
         if let Some(step) = seal {

@@ -82,8 +82,8 @@ pub struct LogState {
     pub(super) writing: bool,
     /// Bytes of the last write.
     pub(super) last_write: u64,
-    /// Zeros are being written ahead of the tail.
-    pub(super) clearing: bool,
+    /// From where on, in which segment, zeros are being written ahead of the tail.
+    pub(super) clearing_from: Option<(i64, u64)>,
     pub(super) producers: Producers,
     /// The next recovery point, and the (segment, position) of the last one taken.
     pub(super) point: Option<RecoveryPoint>,
@@ -128,7 +128,7 @@ impl LogState {
             partial_block,
             writing: false,
             last_write: 0,
-            clearing: false,
+            clearing_from: None,
             producers,
             point: None,
             last_point: (0, 0),

@@ -49,7 +49,10 @@ impl Log {
                 WriterStep::Sync { segment, bytes, end } => self.sync(segment, bytes, end).await,
             };
             match done {
-                Ok(()) => self.space_is_back(),
+                Ok(()) => {
+                    self.space_is_back();
+                    self.clear_ahead();
+                }
                 Err(error) if error.is_no_space() => return self.wait_for_space(&error),
                 Err(error) => return self.fail(&error),
             }

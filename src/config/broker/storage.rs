@@ -38,7 +38,7 @@ settings! {
         "Batches with acks=all up to this many bytes of a partition share one durable write with those of other partitions and reach their segments later; 0: each is written to its own segment at once.",
         "Corelane's own.";
     "corelane.clear.ahead.bytes": Int "262144", Between(0, 1_048_576), ReadOnly, Honoured(|c, v| put(&mut c.clear_ahead_bytes, v)),
-        "Bytes of a segment that is written in small pieces which are written with zeros before they are needed, in pauses: a write to blocks that were written before takes half as long. Such segments are so written twice; 0: nothing is.",
+        "Bytes of a segment that is written in small pieces (at most 64 KiB with pauses, 16 KiB without) which are written with zeros before they are needed: a write to blocks that were written before takes half as long. Such segments are so written twice; 0: nothing is.",
         "Corelane's own.";
     "log.cleaner.enable": Boolean "true", Any, ReadOnly, Honoured(|c, v| put(&mut c.cleaner, v)),
         "Whether topics with cleanup.policy=compact are compacted.";
