@@ -8,6 +8,7 @@ use corelane_shards::log::LogEnv;
 use corelane_shards::runtime::{
     spawn_guarded, Gate, MemoryBudget, Mesh, MeshError, PendingReply, ReplyTo, ShardId, Shutdown,
 };
+use futures_util::future::LocalBoxFuture;
 use tokio::sync::oneshot;
 
 use super::transactional::Verifying;
@@ -78,6 +79,8 @@ pub struct ShardParts {
 /// An operation on its way: done here, or under way on the shard that owns the partitions.
 pub enum Routed {
     Here(oneshot::Receiver<Outcome>),
+    /// Done by who waits for it: when records come it is woken, and no task in between.
+    Read(LocalBoxFuture<'static, Outcome>),
     There(PendingReply<Operation, Outcome>),
 }
 
@@ -86,6 +89,7 @@ impl Routed {
     pub async fn outcome(self) -> Option<Outcome> {
         match self {
             Routed::Here(receiver) => receiver.await.ok(),
+            Routed::Read(read) => Some(read.await),
             Routed::There(reply) => reply.await.ok(),
         }
     }
@@ -166,6 +170,9 @@ impl Shard {
         if to != self.id {
             return Ok(Routed::There(self.mesh.send(to, operation).await?));
         }
+        if let Operation::Fetch(group) = operation {
+            return Ok(Routed::Read(Box::pin(self.fetch(to, group))));
+        }
         let (answer, answered) = oneshot::channel();
         self.begin(self.id, operation, move |outcome| {
             let _ = answer.send(outcome);
@@ -219,7 +226,10 @@ impl Shard {
                 let done = Box::new(move |outcomes| answer(Outcome::Produce(outcomes)));
                 self.produce(group, done);
             }
-            Operation::Fetch(group) => self.begin_fetch(from, group, answer),
+            Operation::Fetch(group) => {
+                let fetch = self.fetch(from, group);
+                spawn_guarded(&self.gate, "fetch", async move { answer(fetch.await) });
+            }
             Operation::FetchNow { token } => self.fetch_now(from, token),
             Operation::Offsets(queries) => {
                 let shard = Rc::clone(self);
@@ -299,19 +309,18 @@ impl Shard {
         Some(LogSize { bytes: log.size_bytes(), moving: log.moving_size() })
     }
 
-    fn begin_fetch(
+    fn fetch(
         self: &Rc<Self>,
         from: ShardId,
         group: FetchGroup,
-        answer: impl FnOnce(Outcome) + 'static,
-    ) {
+    ) -> impl Future<Output = Outcome> + 'static {
         let watch = self.watch_fetch(from, group.token);
         let shard = Rc::clone(self);
-        spawn_guarded(&self.gate, "fetch", async move {
+        async move {
             let outcomes = fetch::fetch(&shard.table, &group, &watch).await;
             shard.unwatch_fetch(from, group.token);
-            answer(Outcome::Fetch(outcomes));
-        });
+            Outcome::Fetch(outcomes)
+        }
     }
 
     /// A fetch that may be called for an early answer from now on.

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use corelane_shards::net::{Closer, WriteHalf};
-use corelane_shards::runtime::{timeout, Lease};
+use corelane_shards::runtime::{timeout, yield_now, Lease};
 use tokio::sync::{mpsc, Notify};
 
 use crate::handlers::produce::Admitted;
@@ -80,6 +80,8 @@ struct Writer {
 struct Ready {
     pieces: Vec<Bytes>,
     leases: Vec<(Lease, Option<Lease>)>,
+    /// Some of it is told to a producer.
+    produced: bool,
 }
 
 /// Answers in one write; more would make the first of them wait.
@@ -109,6 +111,11 @@ impl Writer {
                 return Some(outgoing);
             }
         }
+        if self.ready.produced {
+            // Readers that wait for the same records were woken first, and have a task further to go: the
+            // records leave before the news that they are there.
+            yield_now().await;
+        }
         self.send().await.ok()?;
         queued.recv().await
     }
@@ -137,6 +144,7 @@ impl Writer {
                     self.ready.pieces.push(encode(&response, version, correlation_id));
                 }
                 self.ready.leases.push((lease, None));
+                self.ready.produced = true;
             }
         }
         Ok(())
@@ -150,6 +158,7 @@ impl Writer {
         }
         let written = timeout(self.limit, self.write.write_all(&mut self.ready.pieces)).await;
         self.ready.leases.clear();
+        self.ready.produced = false;
         if !matches!(written, Some(Ok(()))) {
             return Err(Ends);
         }
