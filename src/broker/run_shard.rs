@@ -22,7 +22,7 @@ use super::apply::FoundAtStart;
 use super::descriptors::Descriptors;
 use super::{Advertised, Shard, ShardParts};
 use crate::config::BrokerConfig;
-use crate::connection;
+use crate::connection::{self, Arrival, Doors};
 use crate::controller::{ControllerHandle, ImageUpdate};
 use crate::metadata::MetadataImage;
 use crate::partition::{compact, trim, Operation, Outcome};
@@ -48,7 +48,8 @@ const FULL_DISK_RETRY: Duration = Duration::from_secs(1);
 const JOURNAL_PART: u64 = 16;
 const MOST_JOURNAL_BYTES: u64 = 32 << 20;
 
-type UpdateEnd = Mutex<Option<mpsc::UnboundedReceiver<ImageUpdate>>>;
+/// A channel's end for one shard.
+pub(super) type TakenOnce<T> = Mutex<Option<mpsc::UnboundedReceiver<T>>>;
 
 /// What every shard is started with.
 #[derive(Clone)]
@@ -66,7 +67,10 @@ pub(super) struct Launch {
     pub ready: mpsc::UnboundedSender<()>,
     pub opened: watch::Receiver<bool>,
     /// Taken once, each by its shard.
-    pub updates: Arc<Vec<UpdateEnd>>,
+    pub updates: Arc<Vec<TakenOnce<ImageUpdate>>>,
+    pub doors: Arc<Doors>,
+    /// Connections from other shards. Taken once, each by its shard.
+    pub arrivals: Arc<Vec<TakenOnce<Arrival>>>,
     pub drained: Arc<Barrier>,
     /// Whether every partition could be opened: until then journals are kept.
     pub all_opened: Arc<AtomicBool>,
@@ -102,6 +106,7 @@ pub(super) async fn run_shard(
         answer_memory: MemoryBudget::new(part(ANSWER_PERCENT)),
         group_bytes: part(GROUP_PERCENT),
         shutdown: context.shutdown.clone(),
+        doors: Arc::clone(&launch.doors),
     });
     if let Some(ahead) = &launch.memory_ahead {
         shard.env.make_ready_with(ahead, context.shard_count);
@@ -120,6 +125,7 @@ pub(super) async fn run_shard(
     let retention = spawn_retention(&shard, &context);
     let coordinators = spawn_coordinators(&shard, &context);
     let cleaner = spawn_cleaner(&shard, &context);
+    let arrivals = spawn_arrivals(&shard, &launch, context.id.index());
     let _ = launch.ready.send(());
     let accepting = Gate::new();
     let shutdown = context.shutdown.clone();
@@ -140,7 +146,7 @@ pub(super) async fn run_shard(
         let _ = launch.ready.send(());
         shutdown.requested().await;
     }
-    drop((updates, retention, cleaner, coordinators));
+    drop((updates, retention, cleaner, coordinators, arrivals));
     stop_shard(&shard, &launch).await;
     drop(mesh_pass);
     mesh.join().await;
@@ -226,7 +232,7 @@ fn spawn_coordinators(
 
 /// Applies new images as they come, one after the other.
 fn spawn_updates(shard: &Rc<Shard>, launch: &Launch, index: usize) -> Option<Task<()>> {
-    let mut end = launch.updates[index].lock().unwrap_or_else(|e| e.into_inner()).take()?;
+    let mut end = take(&launch.updates[index])?;
     let shard = Rc::clone(shard);
     Some(spawn_local(async move {
         while let Some(update) = end.recv().await {
@@ -235,6 +241,22 @@ fn spawn_updates(shard: &Rc<Shard>, launch: &Launch, index: usize) -> Option<Tas
             let _ = update.applied.send(());
         }
     }))
+}
+
+/// Goes on with connections of other shards as they come.
+fn spawn_arrivals(shard: &Rc<Shard>, launch: &Launch, index: usize) -> Option<Task<()>> {
+    let mut end = take(&launch.arrivals[index])?;
+    let shard = Rc::clone(shard);
+    Some(spawn_local(async move {
+        while let Some(arrival) = end.recv().await {
+            let run = connection::arrived(Rc::clone(&shard), arrival);
+            spawn_guarded(&shard.gate, "connection", run);
+        }
+    }))
+}
+
+fn take<T>(end: &TakenOnce<T>) -> Option<mpsc::UnboundedReceiver<T>> {
+    end.lock().unwrap_or_else(|e| e.into_inner()).take()
 }
 
 fn accept_all(
@@ -273,7 +295,7 @@ async fn accept(shard: &Rc<Shard>, listener: &Listener, number: usize, descripto
             shard.connections.complain(stream.peer_addr(), &reason);
             continue;
         }
-        let run = connection::run(Rc::clone(shard), stream, number);
+        let run = connection::accepted(Rc::clone(shard), stream, number);
         spawn_guarded(&shard.gate, "connection", run);
     }
 }

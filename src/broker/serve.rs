@@ -3,7 +3,7 @@
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use corelane_shards::log::{write_checkpoints, DirHealth, LogDir, LogDirError};
@@ -17,6 +17,7 @@ use super::descriptors::Descriptors;
 use super::run_shard::{run_shard, Launch};
 use super::Advertised;
 use crate::config::{Advertise, BrokerConfig, HostPort};
+use crate::connection::Doors;
 use crate::controller::{self, Controller, ControllerHandle, MetadataStore, Placement, StoreError};
 use crate::machine::{one_memory_node, Root};
 use crate::metadata::kafka_uuid;
@@ -82,8 +83,7 @@ pub fn serve(config: BrokerConfig) -> Result<(), ServeError> {
     let (open, opened) = watch::channel(false);
     let (updates, update_ends): (Vec<_>, Vec<_>) =
         (0..shards).map(|_| mpsc::unbounded_channel()).unzip();
-    let update_ends: Vec<_> =
-        update_ends.into_iter().map(|end| std::sync::Mutex::new(Some(end))).collect();
+    let (doors, arrivals) = Doors::new(shards);
     let log_dirs = config.log_dirs.clone();
     let shutdown = Shutdown::default();
     let memory_ahead = start_memory_ahead(config.memory_per_shard(shards) * shards as u64);
@@ -99,7 +99,9 @@ pub fn serve(config: BrokerConfig) -> Result<(), ServeError> {
         controller: handle,
         ready,
         opened,
-        updates: Arc::new(update_ends),
+        updates: Arc::new(update_ends.into_iter().map(|end| Mutex::new(Some(end))).collect()),
+        doors: Arc::new(doors),
+        arrivals: Arc::new(arrivals.into_iter().map(|end| Mutex::new(Some(end))).collect()),
         drained: Arc::new(Barrier::new(shards)),
         all_opened: Arc::new(AtomicBool::new(true)),
         all_closed: Arc::new(AtomicBool::new(true)),

@@ -14,7 +14,7 @@ use tokio::sync::oneshot;
 use super::transactional::Verifying;
 use super::Advertised;
 use crate::config::BrokerConfig;
-use crate::connection::Connections;
+use crate::connection::{Connections, Doors};
 use crate::controller::ControllerHandle;
 use crate::group::{Consumers, Coordinators, Members, ShareGroups};
 use crate::handlers::{ClientInstances, FetchSessions, ShareSessions};
@@ -74,6 +74,7 @@ pub struct ShardParts {
     /// Bytes that consumer groups may take.
     pub group_bytes: usize,
     pub shutdown: Shutdown,
+    pub doors: Arc<Doors>,
 }
 
 /// An operation on its way: done here, or under way on the shard that owns the partitions.
@@ -107,7 +108,7 @@ impl Shard {
         let share_groups = ShareGroups::new(limits, parts.group_bytes / 3, at);
         Rc::new(Shard {
             sessions: FetchSessions::new(parts.config.fetch_session_slots, parts.id),
-            connections: Connections::default(),
+            connections: Connections::new(parts.id, parts.doors),
             coordinators,
             members,
             consumers,

@@ -30,6 +30,8 @@ pub struct Answers {
 struct Open {
     count: Cell<usize>,
     changed: Notify,
+    /// The connection goes on elsewhere.
+    moved: Cell<bool>,
 }
 
 impl Answers {
@@ -42,11 +44,24 @@ impl Answers {
         let (queue, queued) = mpsc::unbounded_channel();
         let open = Rc::new(Open::default());
         let writer = Writer { write, open: Rc::clone(&open), limit, ready: Ready::default() };
+        let at = Rc::clone(&open);
         let run = async move {
             writer.run(queued).await;
-            closer.close();
+            if !at.moved.get() {
+                closer.close();
+            }
         };
         (Answers { queue, open }, run)
+    }
+
+    /// Whether nothing is open.
+    pub fn are_out(&self) -> bool {
+        self.open.count.get() == 0
+    }
+
+    /// Ends the writer and leaves the connection open.
+    pub fn move_on(self) {
+        self.open.moved.set(true);
     }
 
     /// Queues an answer behind those before it; `false` once the connection is broken.

@@ -1,4 +1,5 @@
 use std::io;
+use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -63,6 +64,14 @@ impl FrameReader {
             budget,
             idle,
         }
+    }
+
+    /// The socket, for who goes on with it elsewhere; `None` where some of a frame has been read.
+    ///
+    /// # Errors
+    /// There is no descriptor left.
+    pub fn socket(&self) -> io::Result<Option<OwnedFd>> {
+        self.buffer.is_empty().then(|| self.read.duplicate()).transpose()
     }
 
     /// The next frame; `None` at the end of the stream.

@@ -1,21 +1,40 @@
 use std::cell::{Cell, RefCell};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use corelane_shards::net::Closer;
+use corelane_shards::runtime::ShardId;
 use slab::Slab;
+
+use super::Doors;
 
 /// At most one line in this time about connections that end badly, with the number of others.
 const LINE_EVERY: Duration = Duration::from_secs(5);
 
 /// A shard's connections: counted, closed together at shutdown, complained of at a bounded rate.
-#[derive(Default)]
 pub struct Connections {
+    shard: ShardId,
+    doors: Arc<Doors>,
     open: RefCell<Slab<Closer>>,
     last_line: Cell<Option<Instant>>,
     unsaid: Cell<u64>,
 }
 
 impl Connections {
+    pub fn new(shard: ShardId, doors: Arc<Doors>) -> Connections {
+        Connections {
+            shard,
+            doors,
+            open: RefCell::default(),
+            last_line: Cell::default(),
+            unsaid: Cell::default(),
+        }
+    }
+
+    pub fn doors(&self) -> &Doors {
+        &self.doors
+    }
+
     pub fn len(&self) -> usize {
         self.open.borrow().len()
     }
@@ -25,11 +44,14 @@ impl Connections {
     }
 
     pub fn add(&self, closer: Closer) -> usize {
-        self.open.borrow_mut().insert(closer)
+        let number = self.open.borrow_mut().insert(closer);
+        self.doors.count(self.shard, self.len());
+        number
     }
 
     pub fn remove(&self, number: usize) {
         self.open.borrow_mut().remove(number);
+        self.doors.count(self.shard, self.len());
     }
 
     pub fn close_all(&self) {

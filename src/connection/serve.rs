@@ -1,16 +1,20 @@
 use std::io;
+use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use corelane_shards::net::Stream;
-use corelane_shards::runtime::{spawn_guarded, Lease};
+use corelane_shards::runtime::{spawn_guarded, Lease, ShardId};
 
 use super::answers::{Answers, Outgoing};
 use super::frames::{Frame, FrameError, FrameReader};
+use super::home::Home;
+use super::Arrival;
 use crate::broker::Shard;
 use crate::clock::now_ms;
-use crate::handlers::{self, produce, RequestContext};
+use crate::config::Advertise;
+use crate::handlers::{self, produce, KnownClient, RequestContext};
 use crate::wire::{self, apis, ApiKey, RequestHeader, WireError};
 
 /// Produce requests of one connection that may be under way at once.
@@ -29,11 +33,36 @@ enum Ended {
     Broken,
 }
 
-/// Serves one connection until it ends.
-pub async fn run(shard: Rc<Shard>, stream: Stream, listener: usize) {
+/// Serves a new connection until it ends or moves to another shard.
+pub async fn accepted(shard: Rc<Shard>, stream: Stream, listener: usize) {
+    let home = home(&shard, None);
+    run(shard, stream, listener, home, KnownClient::default()).await;
+}
+
+/// Goes on with a connection that comes from another shard.
+pub async fn arrived(shard: Rc<Shard>, arrival: Arrival) {
+    let stream = Stream::adopt(arrival.socket, arrival.peer);
+    let home = home(&shard, Some(arrival.signs));
+    run(shard, stream, arrival.listener, home, arrival.client).await;
+}
+
+/// With a port for each shard, clients find the owner by themselves.
+fn home(shard: &Shard, signs: Option<u32>) -> Option<Home> {
+    let one_address = shard.config().advertise == Advertise::Single;
+    one_address.then(|| Home::new(shard.id, signs))
+}
+
+async fn run(
+    shard: Rc<Shard>,
+    stream: Stream,
+    listener: usize,
+    home: Option<Home>,
+    client: KnownClient,
+) {
     let peer = stream.peer_addr();
     let closer = stream.closer();
     let number = shard.connections.add(closer.clone());
+    shard.client_instances.arrived(number, client);
     let idle = Duration::from_millis(shard.config().connections_max_idle_ms);
     let (read, write) = stream.split();
     let max_frame = shard.config().socket_request_max_bytes;
@@ -47,13 +76,21 @@ pub async fn run(shard: Rc<Shard>, stream: Stream, listener: usize) {
         connection: number,
         client_id: None,
     };
-    let ended = serve(&cx, &mut frames, &answers).await;
+    let mut serving = Serving { cx: &cx, frames: &mut frames, answers: &answers, home };
+    let ended = serving.run().await;
+    let client = handlers::connection_ended(&cx);
+    shard.connections.remove(number);
+    if let Ok(Some(Leaves { to, socket, signs })) = ended {
+        answers.move_on();
+        drop(frames);
+        tracing::debug!(%peer, "a connection moves from shard {} to shard {to}", shard.id);
+        shard.connections.doors().send(to, Arrival { socket, peer, listener, client, signs });
+        return;
+    }
     // What was taken is still answered; the writer closes the connection when it is done.
     drop(answers);
-    handlers::connection_ended(&cx);
-    shard.connections.remove(number);
     match ended {
-        Ok(()) => {}
+        Ok(_) => {}
         Err(Ended::Frame(FrameError::Io(error))) if is_ordinary(&error) => {}
         Err(Ended::Broken) => closer.close(),
         Err(error) => {
@@ -71,47 +108,87 @@ fn is_ordinary(error: &io::Error) -> bool {
     )
 }
 
-async fn serve(
-    cx: &RequestContext,
-    frames: &mut FrameReader,
-    answers: &Answers,
-) -> Result<(), Ended> {
-    while let Some(frame) = frames.next().await? {
-        serve_one(cx, answers, frame).await?;
-    }
-    Ok(())
+/// Where a connection goes on.
+struct Leaves {
+    to: ShardId,
+    socket: OwnedFd,
+    signs: u32,
 }
 
-async fn serve_one(cx: &RequestContext, answers: &Answers, frame: Frame) -> Result<(), Ended> {
-    let Frame { mut bytes, mut lease, memory } = frame;
-    let header = match wire::parse_header(&mut bytes) {
-        Ok(header) => header,
-        Err(error) => {
-            let pieces = answer_unsupported(&error).ok_or(Ended::Header(error))?;
-            return push_frame(cx, answers, pieces, lease);
+struct Serving<'a> {
+    cx: &'a RequestContext,
+    frames: &'a mut FrameReader,
+    answers: &'a Answers,
+    home: Option<Home>,
+}
+
+impl Serving<'_> {
+    async fn run(&mut self) -> Result<Option<Leaves>, Ended> {
+        while let Some(frame) = self.frames.next().await? {
+            self.serve_one(frame).await?;
+            if let Some(to) = self.home.as_ref().and_then(Home::elsewhere) {
+                if let Some(leaves) = self.leave(to).await? {
+                    return Ok(Some(leaves));
+                }
+            }
         }
-    };
-    let (key, version) = (header.key, header.version);
-    let malformed = |error| Ended::Request { key, version, error };
-    if key == ApiKey::Produce {
-        let request = wire::produce::parse(version, bytes).map_err(malformed)?;
-        handlers::reserve(&mut lease, request.memory_bytes).map_err(malformed)?;
-        if !answers.wait_until_open(MAX_OPEN_REQUESTS - 1).await {
+        Ok(None)
+    }
+
+    /// Goes to another shard, if that may be just now.
+    async fn leave(&mut self, to: ShardId) -> Result<Option<Leaves>, Ended> {
+        if !self.answers.wait_until_open(0).await {
             return Err(Ended::Broken);
         }
-        let admitted = produce::admit(&cx.shard, version, request, &memory, now_ms()).await;
-        let correlation_id = header.correlation_id;
-        return push(answers, Outgoing::Produce { admitted, version, correlation_id, lease });
+        let Some(home) = &mut self.home else { return Ok(None) };
+        if self.cx.shard.connections.doors().may_move(self.cx.shard.id, to) {
+            if let Some(socket) = self.frames.socket().ok().flatten() {
+                return Ok(Some(Leaves { to, socket, signs: home.moved() }));
+            }
+        }
+        home.not_now();
+        Ok(None)
     }
-    if !answers.wait_until_open(0).await {
-        return Err(Ended::Broken);
-    }
-    let pieces = handlers::dispatch(cx, &header, bytes, &mut lease).await.map_err(malformed)?;
-    push_frame(cx, answers, pieces, lease)?;
-    // One at a time: a client that does not read its answers is not served more of them.
-    match answers.wait_until_open(0).await {
-        true => Ok(()),
-        false => Err(Ended::Broken),
+
+    async fn serve_one(&mut self, frame: Frame) -> Result<(), Ended> {
+        let (cx, answers) = (self.cx, self.answers);
+        let Frame { mut bytes, mut lease, memory } = frame;
+        let header = match wire::parse_header(&mut bytes) {
+            Ok(header) => header,
+            Err(error) => {
+                let pieces = answer_unsupported(&error).ok_or(Ended::Header(error))?;
+                return push_frame(cx, answers, pieces, lease);
+            }
+        };
+        let (key, version) = (header.key, header.version);
+        let malformed = |error| Ended::Request { key, version, error };
+        if key == ApiKey::Produce {
+            let request = wire::produce::parse(version, bytes).map_err(malformed)?;
+            handlers::reserve(&mut lease, request.memory_bytes).map_err(malformed)?;
+            if !answers.wait_until_open(MAX_OPEN_REQUESTS - 1).await {
+                return Err(Ended::Broken);
+            }
+            let alone = answers.are_out();
+            let admitted = produce::admit(&cx.shard, version, request, &memory, now_ms()).await;
+            if let Some(home) = &mut self.home {
+                home.produced(admitted.owner, alone);
+            }
+            let correlation_id = header.correlation_id;
+            return push(answers, Outgoing::Produce { admitted, version, correlation_id, lease });
+        }
+        if let Some(home) = &mut self.home {
+            home.asked(key);
+        }
+        if !answers.wait_until_open(0).await {
+            return Err(Ended::Broken);
+        }
+        let pieces = handlers::dispatch(cx, &header, bytes, &mut lease).await.map_err(malformed)?;
+        push_frame(cx, answers, pieces, lease)?;
+        // One at a time: a client that does not read its answers is not served more of them.
+        match answers.wait_until_open(0).await {
+            true => Ok(()),
+            false => Err(Ended::Broken),
+        }
     }
 }
 

@@ -24,7 +24,7 @@ pub fn subscription_id(wanted: &Wanted, client: Uuid) -> i32 {
     (crc32c::crc32c(text.as_bytes()) ^ (folded >> 32) as u32 ^ folded as u32) as i32
 }
 
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct Instance {
     /// Of the subscription that it was told last.
     subscription: i32,
@@ -37,7 +37,7 @@ struct Instance {
 }
 
 /// What a client said of itself when it connected, and the id that it goes by.
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct Connected {
     software_name: String,
     software_version: String,
@@ -57,6 +57,13 @@ struct Instances {
     connected: HashMap<usize, Connected>,
 }
 
+/// What is known of a client whose connection goes to another shard.
+#[derive(Debug, Default)]
+pub struct KnownClient {
+    connected: Option<Connected>,
+    instance: Option<Instance>,
+}
+
 /// One push of metrics.
 pub struct Push {
     pub client: Uuid,
@@ -67,16 +74,23 @@ pub struct Push {
 }
 
 impl Instances {
+    fn remember(&mut self, client: Uuid, instance: Instance) {
+        if self.by_id.insert(client, instance).is_some() {
+            return;
+        }
+        if self.order.len() >= MOST_INSTANCES {
+            let first = self.order.pop_front();
+            first.map(|first| self.by_id.remove(&first));
+        }
+        self.order.push_back(client);
+    }
+
     fn get(&mut self, client: Uuid, connection: usize, wanted: &Wanted) -> &mut Instance {
         if let Some(connected) = self.connected.get_mut(&connection) {
             connected.instance = Some(client);
         }
         if !self.by_id.contains_key(&client) {
-            if self.order.len() >= MOST_INSTANCES {
-                let first = self.order.pop_front();
-                first.map(|first| self.by_id.remove(&first));
-            }
-            self.order.push_back(client);
+            self.remember(client, Instance::default());
         }
         let instance = self.by_id.entry(client).or_default();
         let id = subscription_id(wanted, client);
@@ -106,14 +120,27 @@ impl ClientInstances {
         })
     }
 
-    /// A connection has ended: one that comes back may ask at once.
-    pub fn disconnected(&self, connection: usize) {
+    /// A connection has ended: one that comes back may ask at once. One that goes elsewhere takes with
+    /// it what this tells.
+    pub fn disconnected(&self, connection: usize) -> KnownClient {
         let mut instances = self.0.borrow_mut();
-        let instance = instances.connected.remove(&connection).and_then(|one| one.instance);
-        let Some(instance) = instance else { return };
-        if instances.by_id.remove(&instance).is_some() {
-            instances.order.retain(|id| *id != instance);
+        let connected = instances.connected.remove(&connection);
+        let id = connected.as_ref().and_then(|one| one.instance);
+        let instance = id.and_then(|id| instances.by_id.remove(&id));
+        if instance.is_some() {
+            instances.order.retain(|other| Some(*other) != id);
         }
+        KnownClient { connected, instance }
+    }
+
+    /// A connection has come from another shard.
+    pub fn arrived(&self, connection: usize, known: KnownClient) {
+        let mut instances = self.0.borrow_mut();
+        let Some(connected) = known.connected else { return };
+        if let Some((id, instance)) = connected.instance.zip(known.instance) {
+            instances.remember(id, instance);
+        }
+        instances.connected.insert(connection, connected);
     }
 
     /// A client asks what to report.

@@ -74,7 +74,7 @@ use kafka_protocol::messages::{
 };
 
 pub use buffer_memory::BufferMemory;
-pub use client_instances::ClientInstances;
+pub use client_instances::{ClientInstances, KnownClient};
 pub use fetch_session::FetchSessions;
 pub use share_session::ShareSessions;
 
@@ -211,9 +211,9 @@ pub async fn dispatch(
 }
 
 /// A client has gone: what its sessions had is let go of.
-pub fn connection_ended(cx: &RequestContext) {
+pub fn connection_ended(cx: &RequestContext) -> KnownClient {
     share::connection_ended(cx);
-    cx.shard.client_instances.disconnected(cx.connection);
+    cx.shard.client_instances.disconnected(cx.connection)
 }
 
 /// The answer of an API whose feature has the level 0, see [`features::serves`].

@@ -11,6 +11,7 @@ use std::rc::Rc;
 use bytes::BytesMut;
 use corelane_shards::log::batch::{self, BatchError, BatchHeader, Codec, RecordTimes};
 use corelane_shards::log::NewBatch;
+use corelane_shards::runtime::ShardId;
 
 use super::buffer_memory::BufferMemory;
 use super::record_errors::{judge, Rules};
@@ -32,6 +33,8 @@ pub struct Admitted {
     topics: Vec<(TopicRef, Vec<i32>)>,
     results: Vec<PartitionResult>,
     under_way: Vec<(Vec<usize>, Routed)>,
+    /// The shard of all its partitions, if that is one.
+    pub owner: Option<ShardId>,
 }
 
 /// Versions from which on the broker adds partitions to the transaction by itself, and the client
@@ -60,6 +63,7 @@ pub async fn admit(
         topics: Vec::with_capacity(request.topics.len()),
         results: Vec::new(),
         under_way: Vec::new(),
+        owner: None,
     };
     let named = Cell::new(0);
     let check = Check { image: &image, version, acks: request.acks, now_ms, named };
@@ -92,6 +96,7 @@ pub async fn admit(
         admitted.topics.push((topic.topic, indexes));
     }
     let durable = request.acks == -1;
+    admitted.owner = groups.only();
     for (owner, places, entries) in groups.into_parts() {
         let group = ProduceGroup { durable, now_ms, transaction: transaction.clone(), entries };
         if let Ok(routed) = shard.route(owner, Operation::Produce(group)).await {

@@ -151,6 +151,14 @@ impl<T> Groups<T> {
         self.groups.len()
     }
 
+    /// The shard of all entries, if that is one.
+    pub fn only(&self) -> Option<ShardId> {
+        match &self.groups[..] {
+            [(shard, _)] => Some(*shard),
+            _ => None,
+        }
+    }
+
     /// Each shard's entries, and apart from them the places of their answers.
     pub fn into_parts(self) -> impl Iterator<Item = (ShardId, Vec<usize>, Vec<T>)> {
         self.groups.into_iter().map(|(shard, entries)| {

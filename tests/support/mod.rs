@@ -10,7 +10,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
-use std::sync::mpsc;
+use std::sync::{mpsc, Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use bytes::{BufMut, Bytes, BytesMut};
@@ -38,6 +38,8 @@ pub struct Setup {
     pub more_dirs: Vec<&'static str>,
     /// Kafka's `server.properties`, in the place of a file of ours.
     pub file: Option<&'static str>,
+    /// Where everything goes that the broker says, which is more then.
+    pub log: Option<Arc<Mutex<String>>>,
 }
 
 impl Setup {
@@ -49,6 +51,7 @@ impl Setup {
             disk_size: None,
             more_dirs: Vec::new(),
             file: None,
+            log: None,
         }
     }
 }
@@ -105,10 +108,11 @@ impl Broker {
                 .args(setup.more_dirs.iter().flat_map(|dir| {
                     ["--data-dir".to_string(), data.with_file_name(dir).display().to_string()]
                 }))
+                .envs(setup.log.is_some().then_some(("RUST_LOG", "corelane=debug")))
                 .stderr(Stdio::piped())
                 .spawn()
                 .expect("the binary starts");
-            if let Some(address) = wait_for_address(&mut child) {
+            if let Some(address) = wait_for_address(&mut child, setup.log.clone()) {
                 return Broker { child, address, data, setup, _dir: dir };
             }
             let _ = child.wait();
@@ -242,7 +246,7 @@ pub fn failing_serve(args: &[&str]) -> (Option<i32>, String) {
 }
 
 /// Reads the log until the broker says where it listens; keeps the pipe empty afterwards.
-fn wait_for_address(child: &mut Child) -> Option<String> {
+fn wait_for_address(child: &mut Child, log: Option<Arc<Mutex<String>>>) -> Option<String> {
     let stderr = child.stderr.take().expect("a pipe");
     let (found, address) = mpsc::channel();
     std::thread::spawn(move || {
@@ -250,6 +254,9 @@ fn wait_for_address(child: &mut Child) -> Option<String> {
             if let Some((_, rest)) = line.split_once("listening on ") {
                 let address = rest.split_whitespace().next().unwrap_or_default().to_string();
                 let _ = found.send(address);
+            }
+            if let Some(log) = &log {
+                log.lock().expect("nobody panicked").extend([line.as_str(), "\n"]);
             }
             if line.contains("ERROR") || line.contains("panick") {
                 eprintln!("broker: {line}");

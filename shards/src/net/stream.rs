@@ -1,6 +1,6 @@
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;
-use std::os::fd::{AsRawFd, BorrowedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd};
 use std::rc::{Rc, Weak};
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
@@ -40,6 +40,13 @@ impl Stream {
         Stream { inner: Rc::new(inner), peer }
     }
 
+    /// A connection that another shard has let go, see [`ReadHalf::duplicate`].
+    pub fn adopt(socket: OwnedFd, peer: SocketAddr) -> Self {
+        // SAFETY: the descriptor is a connected TCP socket's, and nobody else owns it.
+        let inner = unsafe { TcpStream::from_raw_fd(socket.into_raw_fd()) };
+        Stream { inner: Rc::new(inner), peer }
+    }
+
     pub fn peer_addr(&self) -> SocketAddr {
         self.peer
     }
@@ -72,6 +79,15 @@ impl Closer {
 }
 
 impl ReadHalf {
+    /// Another descriptor of the same connection, for [`Stream::adopt`] on another shard: this one's
+    /// halves are to be dropped then.
+    ///
+    /// # Errors
+    /// There is no descriptor left.
+    pub fn duplicate(&self) -> io::Result<OwnedFd> {
+        borrow(&self.inner).try_clone_to_owned()
+    }
+
     /// Waits until there is something to read, or the end, without holding memory for it.
     ///
     /// # Errors
@@ -139,7 +155,6 @@ impl WriteHalf {
 }
 
 fn duplicate(stream: &TcpStream) -> io::Result<TcpStream> {
-    use std::os::fd::{FromRawFd, IntoRawFd};
     let copy = borrow(stream).try_clone_to_owned()?;
     // SAFETY: the descriptor is a fresh duplicate that nobody else owns.
     Ok(unsafe { TcpStream::from_raw_fd(copy.into_raw_fd()) })
