@@ -162,6 +162,12 @@ const GOALS: &[Goal] = &[
         AtMost(60.0),
     ),
     goal(
+        "the same, answered from memory (corelane.write.caching)",
+        "≤ 60 µs",
+        BeyondBare("trading-feed-cached", END_TO_END_P50, &[Bare::EchoInBursts]),
+        AtMost(60.0),
+    ),
+    goal(
         "trading feed, busy-poll, acks=1, end to end, p99.9",
         "≤ 1 ms",
         Value("trading-feed", END_TO_END_P999),
