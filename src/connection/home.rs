@@ -22,14 +22,15 @@ pub struct Home {
     to: Option<ShardId>,
     signs: u32,
     needed: u32,
-    /// Something of this connection is known to its shard alone.
+    /// It does not move: something of it is known to its shard alone, or each shard has a port.
     stays: bool,
 }
 
 impl Home {
-    /// For a connection that has just come to `here`, `needed` being what [`Home::moved`] told there.
-    pub fn new(here: ShardId, needed: Option<u32>) -> Home {
-        Home { here, to: None, signs: 0, needed: needed.unwrap_or(LEAST_SIGNS), stays: false }
+    /// For a connection that has just come to `here`, `needed` being what [`Home::moved`] told where it
+    /// was before. `stays`: clients find the owner by themselves.
+    pub fn new(here: ShardId, needed: Option<u32>, stays: bool) -> Home {
+        Home { here, to: None, signs: 0, needed: needed.unwrap_or(LEAST_SIGNS), stays }
     }
 
     /// A Produce request came: `owner` of all its partitions, if they have one, and whether nothing
@@ -83,7 +84,7 @@ mod tests {
     }
 
     fn home() -> Home {
-        Home::new(shard(0), None)
+        Home::new(shard(0), None, false)
     }
 
     fn after(home: &mut Home, count: u32, owner: Option<ShardId>, alone: bool) -> Option<ShardId> {
@@ -104,6 +105,8 @@ mod tests {
     #[test]
     fn it_stays_where_that_is_right_or_where_there_is_no_one_place() {
         assert_eq!(after(&mut home(), 1_000, Some(shard(0)), true), None, "it is there");
+        let mut found = Home::new(shard(0), None, true);
+        assert_eq!(after(&mut found, 1_000, Some(shard(1)), true), None, "a port for each shard");
         assert_eq!(after(&mut home(), 1_000, None, true), None, "partitions of several");
         assert_eq!(after(&mut home(), 1_000, Some(shard(1)), false), None, "many under way");
         let mut changing = home();
@@ -127,7 +130,7 @@ mod tests {
         let mut needed = home().moved();
         assert_eq!(needed, 2 * LEAST_SIGNS);
         for _ in 0..100 {
-            needed = Home::new(shard(1), Some(needed)).moved();
+            needed = Home::new(shard(1), Some(needed), false).moved();
         }
         assert_eq!(needed, MOST_SIGNS);
     }

@@ -35,28 +35,20 @@ enum Ended {
 
 /// Serves a new connection until it ends or moves to another shard.
 pub async fn accepted(shard: Rc<Shard>, stream: Stream, listener: usize) {
-    let home = home(&shard, None);
-    run(shard, stream, listener, home, KnownClient::default()).await;
+    run(shard, stream, listener, None, KnownClient::default()).await;
 }
 
 /// Goes on with a connection that comes from another shard.
 pub async fn arrived(shard: Rc<Shard>, arrival: Arrival) {
     let stream = Stream::adopt(arrival.socket, arrival.peer);
-    let home = home(&shard, Some(arrival.signs));
-    run(shard, stream, arrival.listener, home, arrival.client).await;
-}
-
-/// With a port for each shard, clients find the owner by themselves.
-fn home(shard: &Shard, signs: Option<u32>) -> Option<Home> {
-    let one_address = shard.config().advertise == Advertise::Single;
-    one_address.then(|| Home::new(shard.id, signs))
+    run(shard, stream, arrival.listener, Some(arrival.signs), arrival.client).await;
 }
 
 async fn run(
     shard: Rc<Shard>,
     stream: Stream,
     listener: usize,
-    home: Option<Home>,
+    signs: Option<u32>,
     client: KnownClient,
 ) {
     let peer = stream.peer_addr();
@@ -76,6 +68,7 @@ async fn run(
         connection: number,
         client_id: None,
     };
+    let home = Home::new(shard.id, signs, shard.config().advertise == Advertise::PerShard);
     let mut serving = Serving { cx: &cx, frames: &mut frames, answers: &answers, home };
     let ended = serving.run().await;
     let client = handlers::connection_ended(&cx);
@@ -119,14 +112,14 @@ struct Serving<'a> {
     cx: &'a RequestContext,
     frames: &'a mut FrameReader,
     answers: &'a Answers,
-    home: Option<Home>,
+    home: Home,
 }
 
 impl Serving<'_> {
     async fn run(&mut self) -> Result<Option<Leaves>, Ended> {
         while let Some(frame) = self.frames.next().await? {
             self.serve_one(frame).await?;
-            if let Some(to) = self.home.as_ref().and_then(Home::elsewhere) {
+            if let Some(to) = self.home.elsewhere() {
                 if let Some(leaves) = self.leave(to).await? {
                     return Ok(Some(leaves));
                 }
@@ -140,13 +133,12 @@ impl Serving<'_> {
         if !self.answers.wait_until_open(0).await {
             return Err(Ended::Broken);
         }
-        let Some(home) = &mut self.home else { return Ok(None) };
         if self.cx.shard.connections.doors().may_move(self.cx.shard.id, to) {
             if let Some(socket) = self.frames.socket().ok().flatten() {
-                return Ok(Some(Leaves { to, socket, signs: home.moved() }));
+                return Ok(Some(Leaves { to, socket, signs: self.home.moved() }));
             }
         }
-        home.not_now();
+        self.home.not_now();
         Ok(None)
     }
 
@@ -170,15 +162,11 @@ impl Serving<'_> {
             }
             let alone = answers.are_out();
             let admitted = produce::admit(&cx.shard, version, request, &memory, now_ms()).await;
-            if let Some(home) = &mut self.home {
-                home.produced(admitted.owner, alone);
-            }
+            self.home.produced(admitted.owner, alone);
             let correlation_id = header.correlation_id;
             return push(answers, Outgoing::Produce { admitted, version, correlation_id, lease });
         }
-        if let Some(home) = &mut self.home {
-            home.asked(key);
-        }
+        self.home.asked(key);
         if !answers.wait_until_open(0).await {
             return Err(Ended::Broken);
         }

@@ -29,7 +29,8 @@ pub struct ClearPlan {
 }
 
 impl LogState {
-    /// What to clear next, at most `most` bytes, between writes: when less than half of that is left. [`LogState::clear_done`] must follow.
+    /// What to clear next, at most `most` bytes, between writes: when less than half of that is left.
+    /// [`LogState::clear_done`] must follow.
     pub fn next_clear(&mut self, most: u64) -> Option<ClearPlan> {
         let stopped = self.clearing_from.is_some() || self.writing || self.full || self.held;
         let busy = self.dirty > 0;
@@ -43,7 +44,7 @@ impl LogState {
         // More may come before these are cleared, and would have to wait for it.
         let room = if busy { align_up(most / 2) } else { 0 };
         let from = active.cleared.max(align_up(end + self.dirty_bytes as u64) + room);
-        let to = align_down((from.max(end) + most).min(active.allocated));
+        let to = align_down((from + most).min(active.allocated));
         let left = active.cleared.saturating_sub(end);
         if active.written < most / LEAST_PART || left > most / 2 || to <= from {
             return None;

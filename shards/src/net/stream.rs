@@ -42,9 +42,7 @@ impl Stream {
 
     /// A connection that another shard has let go, see [`ReadHalf::duplicate`].
     pub fn adopt(socket: OwnedFd, peer: SocketAddr) -> Self {
-        // SAFETY: the descriptor is a connected TCP socket's, and nobody else owns it.
-        let inner = unsafe { TcpStream::from_raw_fd(socket.into_raw_fd()) };
-        Stream { inner: Rc::new(inner), peer }
+        Stream { inner: Rc::new(take_over(socket)), peer }
     }
 
     pub fn peer_addr(&self) -> SocketAddr {
@@ -85,7 +83,7 @@ impl ReadHalf {
     /// # Errors
     /// There is no descriptor left.
     pub fn duplicate(&self) -> io::Result<OwnedFd> {
-        borrow(&self.inner).try_clone_to_owned()
+        duplicate(&self.inner)
     }
 
     /// Waits until there is something to read, or the end, without holding memory for it.
@@ -145,7 +143,7 @@ impl WriteHalf {
     /// Sends a first part of `bytes` once there is room, through the ring.
     async fn wait_and_send(&mut self, bytes: &Bytes) -> io::Result<usize> {
         if self.waiter.is_none() {
-            self.waiter = Some(duplicate(&self.inner)?);
+            self.waiter = Some(take_over(duplicate(&self.inner)?));
         }
         match &mut self.waiter {
             Some(waiter) => waiter.write(bytes).await,
@@ -154,10 +152,14 @@ impl WriteHalf {
     }
 }
 
-fn duplicate(stream: &TcpStream) -> io::Result<TcpStream> {
-    let copy = borrow(stream).try_clone_to_owned()?;
-    // SAFETY: the descriptor is a fresh duplicate that nobody else owns.
-    Ok(unsafe { TcpStream::from_raw_fd(copy.into_raw_fd()) })
+fn duplicate(stream: &TcpStream) -> io::Result<OwnedFd> {
+    borrow(stream).try_clone_to_owned()
+}
+
+/// A connected socket as one of this shard.
+fn take_over(socket: OwnedFd) -> TcpStream {
+    // SAFETY: the descriptor is a connected TCP socket's, and nobody else owns it.
+    unsafe { TcpStream::from_raw_fd(socket.into_raw_fd()) }
 }
 
 fn borrow(stream: &TcpStream) -> BorrowedFd<'_> {
