@@ -11,8 +11,8 @@ use std::rc::{Rc, Weak};
 use bytes::BytesMut;
 use corelane_shards::log::batch::{build, transactional, BatchHeader, Marker};
 use corelane_shards::log::{
-    AppendWaiter, DirHealth, Durability, EndWatcher, Log, LogConfig, LogEnv, LogError, MoreBytes,
-    NewBatch, Recovered,
+    AppendWaiter, DirHealth, Durability, EndWatcher, Log, LogConfig, LogEnv, LogError, LogId,
+    MoreBytes, NewBatch, Recovered,
 };
 use corelane_shards::runtime::yield_now;
 use support::{on_shard, reopen, LOG};
@@ -212,6 +212,31 @@ fn a_segment_begun_right_after_a_restart_holds_its_own_bytes_alone() {
             assert_eq!(read_all(&log, 0).await, written);
         });
     }
+}
+
+#[test]
+fn a_log_alone_has_its_own_write_and_several_in_one_turn_share_one() {
+    on_shard(|env| async move {
+        let dir = tempfile::tempdir().expect("a directory");
+        let mut logs = Vec::new();
+        for number in 0..3_u8 {
+            let path = dir.path().join(format!("t-{number}"));
+            let (id, config) = (LogId([number; 20]), LogConfig::default());
+            let made = Log::create(&env, &path, id, config, "version: 0\n".to_string()).await;
+            logs.push(made.expect("creates"));
+        }
+        for (together, unwritten) in [(1, false), (3, true)] {
+            let results = Rc::new(Results::default());
+            for (index, log) in logs[..together].iter().enumerate() {
+                let waiter = Some((results.clone() as Rc<dyn AppendWaiter>, index));
+                log.append(batch("value"), 0, Durability::Durable, 5, waiter).expect("appends");
+            }
+            wait_for(&results, together).await;
+            assert!(results.0.borrow().iter().all(|(_, result)| result.is_ok()));
+            let left = logs[..together].iter().map(|log| log.dirty_bytes() > 0);
+            assert_eq!(left.collect::<Vec<_>>(), vec![unwritten; together]);
+        }
+    });
 }
 
 #[test]

@@ -4,7 +4,7 @@
 use std::rc::Rc;
 
 use super::error::LogError;
-use super::journal::Entry;
+use super::journal::{Entry, Offer};
 use super::log::Log;
 use super::state::{LogState, TailBatch};
 use crate::disk::DiskError;
@@ -26,10 +26,10 @@ impl LogState {
     }
 
     /// Whether there are batches that the journal can make durable: few bytes that follow what is
-    /// durable already.
+    /// durable already. Segments may be written beside it with what was there before.
     pub fn wants_journal(&self, most_bytes: usize) -> bool {
-        let busy = self.writing || self.journaling || self.failure.is_some() || self.full;
-        if busy || self.held || self.past_journal || self.owes_segment() {
+        let busy = self.writing && self.writing_new || self.failure.is_some() || self.full;
+        if busy || self.held || self.past_journal {
             return false;
         }
         let Some(fresh) = self.fresh() else { return false };
@@ -44,25 +44,19 @@ impl LogState {
         durable
     }
 
-    /// Hands out what [`LogState::wants_journal`] spoke of, as (segment, batches), and the end of it.
-    pub fn take_for_journal(&mut self, mut take: impl FnMut(&TailBatch)) -> Option<i64> {
+    /// Hands out what [`LogState::wants_journal`] spoke of, and the end of it.
+    pub fn take_for_journal(&self, take: impl FnMut(&TailBatch)) -> Option<i64> {
         let fresh = self.fresh()?;
-        self.tail.range(fresh).for_each(&mut take);
-        self.journaling = true;
+        self.tail.range(fresh).for_each(take);
         Some(self.log_end)
     }
 
     /// Everything below `end` is durable in the journal. Returns the end of what is safe.
     pub fn journaled(&mut self, end: i64) -> i64 {
-        self.journaling = false;
+        self.in_journal = false;
         self.durable_end = self.durable_end.max(end);
         self.safe_end = self.safe_end.max(end);
         self.safe_end
-    }
-
-    /// The journal did not take what it was handed.
-    pub fn not_journaled(&mut self) {
-        self.journaling = false;
     }
 
     /// Has everything below `end` written, and synced if `durably`, by the next steps.
@@ -84,17 +78,14 @@ impl LogState {
     }
 
     /// Whether batches have to go to their segment now: somebody waits for them, they have been
-    /// asked for, or they are many.
+    /// asked for, or they are many. Those that the journal has or is to have wait for it.
     pub(super) fn is_write_due(&self) -> bool {
-        self.dirty > 0
-            && (self.safe_end < self.log_end
-                || self.written_end() < self.write_to
+        let may_to = if self.in_journal { self.durable_end } else { self.log_end };
+        let written_end = self.written_end();
+        written_end < may_to
+            && (!self.in_journal && self.safe_end < self.log_end
+                || written_end < self.write_to
                 || self.dirty_bytes >= WRITE_BEHIND_BYTES)
-    }
-
-    /// Whether the segments lack something that they have been asked for.
-    fn owes_segment(&self) -> bool {
-        self.written_end() < self.write_to || self.synced_end < self.sync_to
     }
 
     /// Whether a writer would find something to do.
@@ -105,16 +96,19 @@ impl LogState {
 
 impl Log {
     /// Leaves what there is to be made durable to the journal, if it takes it.
-    pub(super) fn offer_to_journal(self: &Rc<Self>) -> bool {
-        if self.in_journal.get() {
-            return true;
-        }
+    pub(super) fn offer_to_journal(self: &Rc<Self>) -> Offer {
         let most = self.env.journals.most_bytes();
         let may = most > 0 && !self.closed.get() && !self.past_journal.get();
-        let wants = may && self.state.borrow().wants_journal(most);
-        let taken = wants && self.env.journals.offer(&self.env, self);
-        self.in_journal.set(taken);
-        taken
+        let mut state = self.state.borrow_mut();
+        if state.in_journal {
+            return Offer::Taken;
+        }
+        if !may || !state.wants_journal(most) {
+            return Offer::Refused;
+        }
+        let offer = self.env.journals.offer(&self.env, self);
+        state.in_journal = offer == Offer::Taken;
+        offer
     }
 
     /// What the journal writes of this log now, appended to `entries`, and its end. `None`: it had
@@ -122,7 +116,7 @@ impl Log {
     pub(super) fn take_for_journal(&self, entries: &mut Vec<Entry>) -> Option<i64> {
         let mut state = self.state.borrow_mut();
         if !state.wants_journal(self.env.journals.most_bytes()) {
-            self.in_journal.set(false);
+            state.in_journal = false;
             return None;
         }
         let first = entries.len();
@@ -141,7 +135,6 @@ impl Log {
 
     /// What was taken last is durable.
     pub(super) fn journaled(self: &Rc<Self>, end: i64) {
-        self.in_journal.set(false);
         let (before, safe_end) = {
             let mut state = self.state.borrow_mut();
             (state.safe_end(), state.journaled(end))
@@ -155,15 +148,13 @@ impl Log {
 
     /// The journal has no room: the segments may have.
     pub(super) fn not_journaled(self: &Rc<Self>) {
-        self.in_journal.set(false);
         self.past_journal.set(true);
-        self.state.borrow_mut().not_journaled();
+        self.state.borrow_mut().in_journal = false;
         self.go_on();
     }
 
     pub(super) fn journal_failed(&self, error: &DiskError) {
-        self.in_journal.set(false);
-        self.state.borrow_mut().not_journaled();
+        self.state.borrow_mut().in_journal = false;
         self.fail(error);
     }
 
@@ -221,5 +212,97 @@ impl Log {
             None if self.state.borrow().synced_end() < end => Err(LogError::NoSpace),
             None => Ok(()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::super::config::LogConfig;
+    use super::super::planning::WriterStep;
+    use super::super::producers::Producers;
+    use super::super::segment::Segment;
+    use super::*;
+
+    const MOST: usize = 1 << 10;
+
+    fn log() -> LogState {
+        let segments = vec![Segment::new(0)];
+        LogState::new(LogConfig::default(), segments, 0, 0, vec![], Producers::default())
+    }
+
+    /// A durable batch of one record.
+    fn append(state: &mut LogState) {
+        let bytes = Bytes::from_static(&[7; 100]);
+        let (base_offset, position) = (state.log_end, state.segments[0].size);
+        state.segments[0].size += bytes.len() as u64;
+        state.dirty_bytes += bytes.len();
+        (state.dirty, state.log_end) = (state.dirty + 1, base_offset + 1);
+        let last_offset = base_offset;
+        let (segment, durable) = (0, true);
+        let batch = TailBatch { base_offset, last_offset, segment, position, durable, bytes };
+        state.tail.push_back(batch);
+    }
+
+    /// Leaves what is fresh to the journal, and returns the offsets that it got.
+    fn take(state: &mut LogState) -> Vec<i64> {
+        assert!(state.wants_journal(MOST));
+        state.in_journal = true;
+        let mut taken = Vec::new();
+        state.take_for_journal(|batch| taken.push(batch.base_offset)).unwrap();
+        taken
+    }
+
+    fn plan(state: &mut LogState) -> super::super::planning::WritePlan {
+        let WriterStep::Write(plan) = state.next_step() else { panic!("a write is due") };
+        plan
+    }
+
+    #[test]
+    fn what_the_journal_has_is_written_while_it_takes_what_follows() {
+        let mut state = log();
+        append(&mut state);
+        assert_eq!(take(&mut state), [0]);
+        assert_eq!(state.journaled(1), 1);
+        state.ask_for(1, true);
+        let first = plan(&mut state);
+        assert_eq!((first.parts.len(), first.end_offset, first.durable), (1, 1, true));
+        append(&mut state);
+        assert_eq!(take(&mut state), [1]);
+        assert_eq!((state.journaled(2), state.synced_end()), (2, 0));
+        assert_eq!(state.write_done(&first, vec![7; 100]), 2);
+        assert_eq!((state.synced_end(), state.written_end(), state.dirty), (1, 1, 1));
+        assert!(!state.needs_writer(), "nobody asked for the other");
+    }
+
+    #[test]
+    fn a_write_leaves_out_what_the_journal_is_to_have() {
+        let mut state = log();
+        append(&mut state);
+        take(&mut state);
+        state.journaled(1);
+        append(&mut state);
+        take(&mut state);
+        assert!(!state.needs_writer());
+        state.ask_for(2, true);
+        let first = plan(&mut state);
+        assert_eq!((first.parts.len(), first.end_offset), (1, 1));
+        state.write_done(&first, vec![7; 100]);
+        assert!(matches!(state.next_step(), WriterStep::Idle), "the journal has not answered");
+        state.journaled(2);
+        let second = plan(&mut state);
+        assert_eq!((second.parts.len(), second.end_offset, second.durable), (1, 2, true));
+    }
+
+    #[test]
+    fn the_journal_waits_for_a_write_of_what_is_nowhere_durable() {
+        let mut state = log();
+        append(&mut state);
+        let first = plan(&mut state);
+        append(&mut state);
+        assert!(!state.wants_journal(MOST));
+        state.write_done(&first, vec![7; 100]);
+        assert_eq!(take(&mut state), [1]);
     }
 }

@@ -13,7 +13,7 @@ use super::env::LogEnv;
 use super::epochs::{self, LeaderEpochs};
 use super::error::LogError;
 use super::health::DirHealth;
-use super::journal::LogId;
+use super::journal::{Journal, LogId};
 use super::moving::Moving;
 use super::producers::{ProducerView, Producers};
 use super::segment::{file_path, Segment, SEGMENT_FILES};
@@ -59,8 +59,8 @@ pub struct Log {
     /// Of its log directory, where that is watched.
     pub(super) health: RefCell<Option<Arc<DirHealth>>>,
     pub(super) journal_id: LogId,
-    /// Waits for the journal's next frame or is in it.
-    pub(super) in_journal: Cell<bool>,
+    /// The one of its log directory, once it was looked for.
+    pub(super) journal: RefCell<Weak<Journal>>,
     /// The journal had no room: the next write goes to the segment.
     pub(super) past_journal: Cell<bool>,
     pub(super) writer_running: Cell<bool>,
@@ -140,7 +140,7 @@ impl Log {
             watchers: RefCell::default(),
             told_stable: Cell::default(),
             journal_id,
-            in_journal: Cell::new(false),
+            journal: RefCell::default(),
             past_journal: Cell::new(false),
             writer_running: Cell::new(false),
             settled: Signal::default(),

@@ -73,7 +73,7 @@ impl LogState {
     /// What the writer should do next. One write is under way at a time: appends that arrive
     /// meanwhile gather for the next one, which is group commit without a timer.
     pub fn next_step(&mut self) -> WriterStep {
-        if self.writing || self.journaling || self.held || self.failure.is_some() {
+        if self.writing || self.held || self.failure.is_some() {
             return WriterStep::Idle;
         }
         let write = self.is_write_due();
@@ -87,14 +87,14 @@ impl LogState {
             return WriterStep::Idle; // the writer is told when that is done
         }
         if let Some(step) = seal {
-            self.writing = true;
+            (self.writing, self.writing_new) = (true, true);
             return step;
         }
         if !write {
             return self.next_sync();
         }
         let plan = self.plan_write(first, target);
-        self.writing = true;
+        (self.writing, self.writing_new) = (true, plan.end_offset > self.durable_end);
         WriterStep::Write(plan)
     }
 
@@ -103,7 +103,7 @@ impl LogState {
         if self.sync_to <= self.synced_end || end <= self.synced_end {
             return WriterStep::Idle;
         }
-        self.writing = true;
+        (self.writing, self.writing_new) = (true, false);
         // Those before were synced when they were sealed.
         let written = self.segments.iter().rev().find(|segment| segment.written > 0);
         let segment = written.unwrap_or(self.active());
@@ -152,7 +152,8 @@ impl LogState {
         for batch in self.tail.range(first..) {
             let len = batch.bytes.len() as u64;
             let full = !plan.parts.is_empty() && plan.end - plan.start + len > MAX_WRITE_BYTES;
-            if batch.segment != target || full {
+            let journals = self.in_journal && batch.base_offset >= self.durable_end;
+            if batch.segment != target || full || journals {
                 break;
             }
             plan.end += len;
@@ -184,7 +185,8 @@ impl LogState {
     /// its last, partly filled block holds. Returns the new end of what is safe.
     pub fn write_done(&mut self, plan: &WritePlan, last_block: Vec<u8>) -> i64 {
         self.writing = false;
-        self.last_write = plan.len_bytes() as u64;
+        // Large enough by waiting: zeros ahead of those would only be written twice.
+        self.last_write = if self.writing_new { plan.len_bytes() as u64 } else { 0 };
         self.partial_block = last_block;
         self.dirty -= plan.parts.len();
         self.dirty_bytes -= plan.parts.iter().map(Bytes::len).sum::<usize>();

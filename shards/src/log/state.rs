@@ -67,8 +67,8 @@ pub struct LogState {
     /// What the segments have been asked to hold, and to hold durably.
     pub(super) write_to: i64,
     pub(super) sync_to: i64,
-    /// Batches are on their way to the journal.
-    pub(super) journaling: bool,
+    /// What is nowhere durable yet waits for the journal's next frame, or is in it.
+    pub(super) in_journal: bool,
     /// Nothing new goes to the journal.
     pub(super) past_journal: bool,
     /// Nothing is written: what is appended gathers.
@@ -80,7 +80,9 @@ pub struct LogState {
     /// The bytes of the active segment's last, partly filled block.
     pub(super) partial_block: Vec<u8>,
     pub(super) writing: bool,
-    /// Bytes of the last write.
+    /// The step under way is about what is nowhere durable yet, or closes a segment.
+    pub(super) writing_new: bool,
+    /// Bytes of the last write; 0: of what was durable before.
     pub(super) last_write: u64,
     /// From where on, in which segment, zeros are being written ahead of the tail.
     pub(super) clearing_from: Option<(i64, u64)>,
@@ -119,7 +121,7 @@ impl LogState {
             synced_end: log_end,
             write_to: 0,
             sync_to: 0,
-            journaling: false,
+            in_journal: false,
             past_journal: false,
             held: false,
             tail: VecDeque::new(),
@@ -127,6 +129,7 @@ impl LogState {
             dirty_bytes: 0,
             partial_block,
             writing: false,
+            writing_new: false,
             last_write: 0,
             clearing_from: None,
             producers,

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::rc::Rc;
 
 use super::index;
+use super::journal::Offer;
 use super::log::Log;
 use super::planning::{WritePlan, WriterStep};
 use super::segment::file_path;
@@ -11,14 +12,27 @@ use super::snapshots;
 use crate::disk::{self, align_down, align_up, DiskError, File, FileId, HandleKind, WriteBuffer};
 
 impl Log {
+    /// Has what there is to be written or made durable on its way: through the journal, by a writer,
+    /// or by both at once.
     pub(super) fn kick_writer(self: &Rc<Self>) {
-        if self.writer_running.get() || self.offer_to_journal() {
+        let running = self.writer_running.get();
+        if running && !self.state.borrow().writing {
+            return; // it has not begun yet, and looks for itself
+        }
+        let offer = self.offer_to_journal();
+        let journal_is_all = offer == Offer::Taken && !self.state.borrow().needs_writer();
+        if running || journal_is_all {
             return;
         }
+        let alone = usize::from(offer == Offer::Alone);
         let Some(pass) = self.env.gate.enter() else { return };
         self.writer_running.set(true);
+        let beginning = &self.env.journals.beginning;
+        beginning.set(beginning.get() + alone);
         let log = Rc::clone(self);
         let writer = async move {
+            let beginning = &log.env.journals.beginning;
+            beginning.set(beginning.get() - alone);
             log.run_writer().await;
             log.writer_running.set(false);
             log.settled.notify();
@@ -29,15 +43,13 @@ impl Log {
 
     /// Whether anything is on its way to the disk: records, to a segment or the journal, or zeros.
     pub(super) fn is_writing(&self) -> bool {
-        let clearing = self.state.borrow().is_clearing();
-        self.writer_running.get() || self.in_journal.get() || clearing
+        let state = self.state.borrow();
+        self.writer_running.get() || state.in_journal || state.is_clearing()
     }
 
     pub(super) async fn run_writer(self: &Rc<Self>) {
         loop {
-            if self.offer_to_journal() {
-                return;
-            }
+            self.offer_to_journal();
             let step = self.state.borrow_mut().next_step();
             let done = match step {
                 WriterStep::Idle => {

@@ -34,6 +34,10 @@ enum Use {
 
 /// Files at most: one is written, the others wait for slow logs.
 const MAX_FILES: usize = 4;
+/// Logs of a waiting file that are written out at once, at least: together they share the commits of
+/// the file system's own journal; and at most, so that they do not flood the disk.
+const LEAST_WRITE_OUTS: usize = 8;
+const MOST_WRITE_OUTS: usize = 64;
 
 impl JournalFiles {
     /// `first_generation` must be higher than any that a file there has.
@@ -73,6 +77,21 @@ impl JournalFiles {
     pub fn is_full(&self, len: u64) -> bool {
         let active = self.active.map(|file| self.files[file]);
         matches!(active, Some(Use::Active { position, .. }) if position + len > self.file_bytes)
+    }
+
+    /// How many logs of a waiting file are written out at once. Frames that are written meanwhile
+    /// feel them, so they are few until half of the next file is full; then more and more, so that
+    /// the journal need not be done without.
+    pub fn write_outs(&self) -> usize {
+        let waiting = self.files.iter().filter(|state| **state == Use::Waiting).count();
+        let filled = match self.active.map(|file| self.files[file]) {
+            Some(Use::Active { position, .. }) if waiting < 2 => position,
+            _ => self.file_bytes,
+        };
+        let half = self.file_bytes / 2;
+        let more = (MOST_WRITE_OUTS - LEAST_WRITE_OUTS) as u64;
+        let beyond = filled.saturating_sub(half).min(half) * more / half.max(1);
+        LEAST_WRITE_OUTS + beyond as usize
     }
 
     /// A new file is there.
@@ -133,5 +152,30 @@ mod tests {
         files.free(2);
         let again = Place::Here { file: 2, position: 0, generation: 9, sequence: 0 };
         assert_eq!(files.place(10), again);
+    }
+
+    #[test]
+    fn logs_are_written_out_faster_the_less_room_is_left() {
+        let mut files = JournalFiles::new(100, 5);
+        let fill = |files: &mut JournalFiles, to: u64| {
+            while let Place::NewFile { .. } = files.place(1) {
+                files.made();
+            }
+            let Place::Here { file, position, .. } = files.place(1) else { panic!("no room") };
+            files.written(file, to - position);
+        };
+        fill(&mut files, 100);
+        files.retire();
+        let mut at_once = Vec::new();
+        for filled in [10, 50, 75, 100] {
+            fill(&mut files, filled);
+            at_once.push(files.write_outs());
+        }
+        assert_eq!(at_once, [8, 8, 36, 64]);
+        files.retire();
+        fill(&mut files, 10);
+        assert_eq!(files.write_outs(), 64, "two files wait");
+        files.free(0);
+        assert_eq!(files.write_outs(), 8);
     }
 }

@@ -12,7 +12,7 @@ mod writer;
 
 pub(super) use frame::Entry;
 pub use replay::{JournalReplay, ReplayedBatches};
-pub(super) use writer::Journals;
+pub(super) use writer::{Journal, Journals, Offer};
 
 /// Names a log in the journal: whatever its owner keeps over restarts, and no other log ever has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]

@@ -20,8 +20,6 @@ use crate::log::log::Log;
 
 /// Most bytes of batches in one frame.
 const MAX_FRAME_BYTES: usize = 1 << 20;
-/// Logs that are written out at once, so that a full file does not flood the disk.
-const WRITE_OUTS: usize = 64;
 
 /// The journals of one shard, one for each log directory, made when they are first used.
 pub struct Journals {
@@ -30,12 +28,27 @@ pub struct Journals {
     most_bytes: usize,
     /// Logs whose durable writes are under way, past the journal.
     pub(in crate::log) direct_writes: Cell<usize>,
+    /// Logs that were alone when they had something to make durable, and whose writers have not begun
+    /// yet: with others that come in the same turn, and request, they are not.
+    pub(in crate::log) beginning: Cell<usize>,
+}
+
+/// What became of a log that had small batches to be made durable, or nothing of the kind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Offer {
+    /// Its batches go into the journal's next frame.
+    Taken,
+    /// No other log makes anything durable now: its own write is as fast, and made once.
+    Alone,
+    Refused,
 }
 
 impl Journals {
     pub fn new(file_bytes: u64, most_bytes: usize) -> Self {
         let most_bytes = if file_bytes == 0 { 0 } else { most_bytes };
-        Journals { by_dir: RefCell::default(), file_bytes, most_bytes, direct_writes: Cell::new(0) }
+        let by_dir = RefCell::default();
+        let (direct_writes, beginning) = (Cell::new(0), Cell::new(0));
+        Journals { by_dir, file_bytes, most_bytes, direct_writes, beginning }
     }
 
     /// Most bytes of one log in a frame; 0: there is no journal.
@@ -45,27 +58,38 @@ impl Journals {
 
     /// The journal of a partition's log directory.
     fn of(&self, log: &Log) -> Option<Rc<Journal>> {
+        if let Some(journal) = log.journal.borrow().upgrade() {
+            return Some(journal);
+        }
         let place = log.dir();
         let dir = place.parent()?;
-        if let Some(journal) = self.by_dir.borrow().get(dir) {
-            return Some(Rc::clone(journal));
-        }
-        let journal = Rc::new(Journal::new(dir, self.file_bytes));
-        self.by_dir.borrow_mut().insert(dir.to_path_buf(), Rc::clone(&journal));
+        let mut by_dir = self.by_dir.borrow_mut();
+        let journal = match by_dir.get(dir) {
+            Some(journal) => Rc::clone(journal),
+            None => {
+                let journal = Rc::new(Journal::new(dir, self.file_bytes));
+                by_dir.insert(dir.to_path_buf(), Rc::clone(&journal));
+                journal
+            }
+        };
+        log.journal.replace(Rc::downgrade(&journal));
         Some(journal)
     }
 
     /// Takes a log that has small batches to be made durable, if it is better served together with
-    /// others: alone it had better write to its segment at once.
-    pub fn offer(&self, env: &Rc<LogEnv>, log: &Rc<Log>) -> bool {
-        let Some(journal) = self.of(log) else { return false };
-        let alone = self.direct_writes.get() == 0 && !journal.running.get();
-        if alone || journal.stopped.get() || journal.congested.get() {
-            return false;
+    /// others.
+    pub fn offer(&self, env: &Rc<LogEnv>, log: &Rc<Log>) -> Offer {
+        let Some(journal) = self.of(log) else { return Offer::Refused };
+        if journal.stopped.get() || journal.congested.get() {
+            return Offer::Refused;
+        }
+        let others = self.direct_writes.get() + self.beginning.get();
+        if others == 0 && !journal.running.get() {
+            return Offer::Alone;
         }
         journal.waiting.borrow_mut().push_back(Rc::clone(log));
         journal.start(env);
-        true
+        Offer::Taken
     }
 
     /// Removes the journals' files: every log has been closed and is whole without them.
@@ -85,7 +109,7 @@ impl Journals {
 }
 
 /// One log directory's.
-struct Journal {
+pub struct Journal {
     dir: PathBuf,
     files: RefCell<JournalFiles>,
     paths: RefCell<Vec<PathBuf>>,
@@ -243,7 +267,7 @@ impl Journal {
             let mut open = FuturesUnordered::new();
             let mut whole = true;
             loop {
-                while open.len() < WRITE_OUTS {
+                while open.len() < journal.files.borrow().write_outs() {
                     let Some((log, end)) = left.next() else { break };
                     open.push(async move {
                         match log.upgrade() {

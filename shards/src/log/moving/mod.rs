@@ -257,6 +257,7 @@ impl Log {
         self.id.set(self.env.take_log_id());
         self.dir.replace(Rc::from(home));
         self.health.replace(self.env.health_of(home));
+        self.journal.take();
         self.state.borrow_mut().moved();
     }
 
