@@ -33,13 +33,14 @@ pub struct Journals {
     pub(in crate::log) beginning: Cell<usize>,
 }
 
-/// What became of a log that had small batches to be made durable, or nothing of the kind.
+/// What became of what a log has to make durable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Offer {
     /// Its batches go into the journal's next frame.
     Taken,
     /// No other log makes anything durable now: its own write is as fast, and made once.
     Alone,
+    /// It has nothing for the journal, or the journal takes nothing now.
     Refused,
 }
 
