@@ -73,8 +73,10 @@ impl<'a> Copy<'a> {
             }
             match self.segment(part, last).await {
                 Ok(bytes) => new += bytes,
-                // Retention may have taken it meanwhile.
-                Err(_) if self.log.state.borrow().find(part.base).is_none() => {}
+                // Retention may have taken it meanwhile: what there is of it is no segment.
+                Err(_) if self.log.state.borrow().find(part.base).is_none() => {
+                    self.remove(part.base).await?;
+                }
                 Err(error) => return Err(error),
             }
         }
@@ -160,13 +162,19 @@ impl<'a> Copy<'a> {
         let is_there = |base: &i64| parts.iter().any(|part| part.base == *base);
         let copied: Vec<i64> = self.moving.copied.borrow().keys().copied().collect();
         for base in copied.into_iter().filter(|base| !is_there(base)) {
-            for extension in SEGMENT_FILES {
-                let path = file_path(&self.moving.future, base, extension);
-                self.log.env.removals.remove(&path).await?;
-            }
-            self.moving.copied.borrow_mut().remove(&base);
+            self.remove(base).await?;
         }
         self.whole.retain(is_there);
+        Ok(())
+    }
+
+    /// Removes what was copied of a segment.
+    async fn remove(&self, base: i64) -> Result<(), MoveError> {
+        for extension in SEGMENT_FILES {
+            let path = file_path(&self.moving.future, base, extension);
+            self.log.env.removals.remove(&path).await?;
+        }
+        self.moving.copied.borrow_mut().remove(&base);
         Ok(())
     }
 }
